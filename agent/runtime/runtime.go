@@ -1,0 +1,184 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// ErrNotFound is returned for an image, container or sandbox that is not there.
+var ErrNotFound = errors.New("not found")
+
+// Runtime runs containers from images. Every method may be called at any time,
+// twice, or again after a crash in the middle of it. The suite in runtimetest
+// says what each implementation must do.
+type Runtime interface {
+	Images
+	Containers
+}
+
+// Images is the node's image store. References are given in any form
+// ("busybox") and returned in full ("docker.io/library/busybox:latest").
+type Images interface {
+	// Pull makes the image present and unpacked. It doesn't ask a registry for
+	// an image that is present, unless always is set. Errors of it are *PullError.
+	Pull(ctx context.Context, ref string, always bool) (Image, error)
+	// Image returns a present image, or ErrNotFound.
+	Image(ctx context.Context, ref string) (Image, error)
+	// Import reads an OCI layout tar or a docker-archive, gzipped or not, and
+	// returns what it held. ref names an image that the archive leaves unnamed.
+	Import(ctx context.Context, r io.Reader, ref string) ([]Image, error)
+	ListImages(ctx context.Context) ([]Image, error)
+	RemoveImage(ctx context.Context, ref string) error
+}
+
+// Image is a present image.
+type Image struct {
+	Ref       string
+	Digest    string // of its manifest, sha256:…
+	Size      int64  // bytes of its content
+	CreatedAt time.Time
+	Config    v1.ImageConfig
+}
+
+// PullError says why an image could not be had, in the words that ECS puts in
+// stoppedReason ("CannotPullContainerError: …", "CannotPullImageManifestError:
+// …") after its Code.
+type PullError struct {
+	Code string // CannotPullContainerError and its kin
+	Err  error
+}
+
+func (e *PullError) Error() string { return e.Code + ": " + e.Err.Error() }
+
+func (e *PullError) Unwrap() error { return e.Err }
+
+// Containers runs processes. A sandbox is what a task's containers share: its
+// cgroup. A container belongs to one sandbox.
+type Containers interface {
+	// CreateSandbox makes the task's cgroup with its hard limits.
+	CreateSandbox(ctx context.Context, s Sandbox) error
+	// RemoveSandbox removes the cgroup and all containers left in it.
+	RemoveSandbox(ctx context.Context, id string) error
+	// Sandboxes lists the IDs of all there are.
+	Sandboxes(ctx context.Context) ([]string, error)
+
+	// Create prepares a container: root file system and configuration.
+	Create(ctx context.Context, spec Spec) error
+	// Start runs it. A container runs once: starting it again is no error and
+	// does nothing.
+	Start(ctx context.Context, id string) error
+	// Status tells how it stands.
+	Status(ctx context.Context, id string) (Status, error)
+	// Wait returns when the container has exited, whoever started it.
+	Wait(ctx context.Context, id string) (Status, error)
+	// Signal sends a signal to the container's first process; "SIGTERM",
+	// "TERM" and "15" are the same. A container that has exited is no error.
+	Signal(ctx context.Context, id, signal string) error
+	// Exec runs a command inside and returns when it ended or ctx did, in which
+	// case the command is killed.
+	Exec(ctx context.Context, id string, e Exec) (ExecResult, error)
+	// Remove ends the container if need be and removes all that was made for it,
+	// but not its output: see LogPath.
+	Remove(ctx context.Context, id string) error
+	// ListContainers lists all of the instance, in any state.
+	ListContainers(ctx context.Context) ([]Status, error)
+	// LogPath is the file that the container's output is written to, in the
+	// CRI's format: "<RFC3339Nano> stdout|stderr F|P <text>". It is there from
+	// Start, and stays until the file is removed by who reads it.
+	LogPath(id string) string
+}
+
+// Sandbox is a task's share of the host.
+type Sandbox struct {
+	ID string // task ID
+	// CPU in CPU units (1024 a core) as a hard limit; 0 is none.
+	CPU int32
+	// Memory in MiB as a hard limit; 0 is none.
+	Memory int32
+}
+
+// Spec is a container to run.
+type Spec struct {
+	ID      string // unique on the host
+	Sandbox string // task ID
+	Image   string // reference of a present image
+	// Args is the whole command; Env "K=V". The image's are not looked at.
+	Args       []string
+	Env        []string
+	WorkingDir string
+	// User is as in a Dockerfile: name, uid, user:group, uid:gid; looked up in
+	// the image. Empty is root.
+	User     string
+	Hostname string
+	// NetNS is the path of the network namespace to join; empty is one of its
+	// own with nothing in it.
+	NetNS          string
+	ReadonlyRootfs bool
+	Mounts         []Mount
+	// Init runs a small init as the first process, that reaps and forwards
+	// signals.
+	Init            bool
+	CapAdd, CapDrop []string // "SYS_PTRACE", "ALL"
+	CPUShares       uint64   // 0: the least
+	Memory          int64    // bytes, hard; 0: only the sandbox's
+	MemoryReserved  int64    // bytes, soft
+	Ulimits         []Ulimit
+	AllowNewPrivs   bool
+	Labels          map[string]string
+}
+
+// Mount binds a directory or file of the host into the container.
+type Mount struct {
+	Source, Target string
+	ReadOnly       bool
+}
+
+// Ulimit is one resource limit, by the name without RLIMIT_, lower case.
+type Ulimit struct {
+	Name       string
+	Soft, Hard int64
+}
+
+// State is a container's state.
+type State string
+
+// The states, in order.
+const (
+	Created State = "created"
+	Running State = "running"
+	Exited  State = "exited"
+)
+
+// Status is how a container stands.
+type Status struct {
+	ID      string
+	Sandbox string
+	State   State
+	PID     int // of its first process on the host, while it runs
+	// ExitCode is the process's, or 128 + the signal that ended it. It is -1
+	// when nobody could see it end.
+	ExitCode   int
+	OOMKilled  bool
+	StartedAt  time.Time
+	FinishedAt time.Time
+	Labels     map[string]string
+}
+
+// Exec is a command to run inside a container.
+type Exec struct {
+	Args []string
+	Env  []string // added to the container's
+	User string   // the container's when empty
+	Cwd  string
+}
+
+// ExecResult is how it ended. Output has at most the first 4 KiB of stdout and
+// stderr together.
+type ExecResult struct {
+	ExitCode int
+	Output   string
+}
