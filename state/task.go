@@ -79,6 +79,9 @@ type Task struct {
 	Zone         string // availability zone
 	ENI          string // network interface ID
 	AttachmentID string // UUID of the ENI's attachment
+	// Interface is the ENI as its node builds it. It stays when the ENI is gone:
+	// DescribeTasks shows it for stopped tasks too.
+	Interface Interface
 
 	// What is wanted. Only Running and Stopped.
 	Desired TaskState
