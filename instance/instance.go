@@ -1,0 +1,198 @@
+// Package instance owns a Berth installation's data directory: its identity,
+// its root access keys, the lock that keeps a second process out, and where
+// each part keeps its files. It knows none of the parts.
+//
+//	<dir>/instance.json   identity; made once
+//	<dir>/keys.json       root access keys, mode 0600; made once
+//	<dir>/endpoint.json   address and region of the last start
+//	<dir>/berth.sock      the local control socket, while Berth runs
+//	<dir>/berth.log       output of a detached Berth
+//	<dir>/lock            held by the running process
+//	<dir>/{store,logs,node,runtime,network}   the parts' own
+package instance
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth/berth/internal/id"
+)
+
+// Identity is what tells one installation from another on the same host.
+type Identity struct {
+	// ID is 8 hexadecimal digits. Everything made on the host carries it.
+	ID string
+	// Node is the ID of this host as a node, 32 hexadecimal digits.
+	Node string
+}
+
+// Keys are an account's root access keys.
+type Keys struct {
+	AccessKeyID     string
+	SecretAccessKey string
+	Account         string
+}
+
+// Endpoint is where the last start listened.
+type Endpoint struct {
+	URL    string
+	Region string
+}
+
+// Instance is an opened data directory.
+type Instance struct {
+	Identity
+	Keys Keys
+	Dir  string
+	lock *os.File
+}
+
+// ErrRunning is returned by Open when another process holds the directory.
+var ErrRunning = errors.New("another berth is running on this data directory")
+
+// Open takes the directory for this process, and makes what it lacks: the
+// identity, and keys for account.
+func Open(dir, account string) (*Instance, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	i := &Instance{Dir: dir}
+	if i.lock, err = lock(i.Path("lock")); err != nil {
+		return nil, err
+	}
+	err = once(i.Path("instance.json"), 0o644, &i.Identity, func() Identity { return Identity{ID: id.Hex(4), Node: id.Hex(16)} })
+	if err == nil {
+		err = once(i.Path("keys.json"), 0o600, &i.Keys, func() Keys { return newKeys(account) })
+	}
+	if err == nil && i.Keys.Account != account {
+		err = fmt.Errorf("the data directory %s belongs to account %s, not %s: give --account-id %s or another --data-dir", dir, i.Keys.Account, account, i.Keys.Account)
+	}
+	if err != nil {
+		i.lock.Close()
+		return nil, err
+	}
+	return i, nil
+}
+
+// Path joins parts to the directory.
+func (i *Instance) Path(parts ...string) string {
+	return filepath.Join(append([]string{i.Dir}, parts...)...)
+}
+
+// Close gives the directory up.
+func (i *Instance) Close() error { return i.lock.Close() }
+
+// SetEndpoint records where this start listens.
+func (i *Instance) SetEndpoint(e Endpoint) error { return write(i.Path("endpoint.json"), 0o644, e) }
+
+// ReadKeys returns the keys of a directory, running or not.
+func ReadKeys(dir string) (Keys, error) {
+	var k Keys
+	return k, read(filepath.Join(dir, "keys.json"), &k)
+}
+
+// ReadEndpoint returns where the last start of a directory listened.
+func ReadEndpoint(dir string) (Endpoint, error) {
+	var e Endpoint
+	return e, read(filepath.Join(dir, "endpoint.json"), &e)
+}
+
+// Exists reports whether dir has been a data directory.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "instance.json"))
+	return err == nil
+}
+
+// PublicPool is the range that public addresses come from when none is given:
+// a part of loopback of the instance's own, so that instances on one host
+// seldom meet.
+func (i Identity) PublicPool() string {
+	n, err := strconv.ParseUint(i.ID, 16, 32)
+	if err != nil {
+		panic("an instance ID is hexadecimal: " + err.Error())
+	}
+	return fmt.Sprintf("127.%d.%d.0/20", 64+n%128, (n>>8)%16*16)
+}
+
+// newKeys makes keys of AWS's form: AKIA and 16 characters, and 40.
+func newKeys(account string) Keys {
+	b := make([]byte, 40)
+	rand.Read(b)
+	return Keys{
+		AccessKeyID:     "AKIA" + base32.StdEncoding.EncodeToString(b[:10]),
+		SecretAccessKey: base64.StdEncoding.EncodeToString(b[10:]),
+		Account:         account,
+	}
+}
+
+// lock takes the file's lock, which ends with the process however that ends.
+func lock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock file: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, ErrRunning
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// once reads the file into v, or makes it from first.
+func once[T any](path string, mode fs.FileMode, v *T, first func() T) error {
+	err := read(path, v)
+	if errors.Is(err, fs.ErrNotExist) {
+		*v = first()
+		return write(path, mode, *v)
+	}
+	return err
+}
+
+func read(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+// write replaces the file whole, durably.
+func write(path string, mode fs.FileMode, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(string(b) + "\n")
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", strings.TrimSuffix(f.Name(), ".new"), err)
+	}
+	return os.Rename(f.Name(), path)
+}
