@@ -1,0 +1,88 @@
+// Package wire speaks the AWS wire protocols for services whose methods take and
+// return the AWS SDK's own types. It knows no service: what it must know about
+// one is a [Description] and a data file in model/.
+//
+//	ecs, err := wire.NewService(wire.ECS, ecsapi.New(store))
+//	srv := &wire.Server{
+//		Services:     []*wire.Service{ecs, ec2, logs, sts},
+//		Authenticate: wire.Verify(keys, time.Now),
+//		Log:          log,
+//	}
+//	http.Serve(listener, srv)
+//
+// # Operations are methods
+//
+// A method whose name is an operation of the service, and whose form is
+//
+//	func (s *Service) RunTask(ctx context.Context, in *ecs.RunTaskInput) (*ecs.RunTaskOutput, error)
+//
+// answers it. Methods are found by reflection, so "find usages" shows none.
+// An operation without a method answers 501 NotImplemented with its name. A
+// method that has an operation's name and not its form is an error of
+// [NewService], which stops the start; other methods are left alone. A nil
+// output stands for an empty one.
+//
+// If the value also has the method
+//
+//	Check(ctx context.Context, operation string, in any) error
+//
+// it is called after the request was decoded and its constraints were checked,
+// and before the operation: the place to refuse fields that the service lacks.
+//
+// # A request, in order
+//
+// [Server.ServeHTTP] gives it an ID, reads its body, finds syntax, service and
+// operation (detect.go), verifies the signature (sigv4.go), asks Allow, decodes
+// (bind.go over one of the syntaxes), checks constraints (check.go), calls Check
+// and the method, and writes the output or the error in the request's own syntax.
+// The handler finds who asks with [CallerFrom]: account of the key, region of the
+// signature's scope, request ID.
+//
+// # Errors
+//
+// A handler returns an error type of the SDK (&types.ClusterNotFoundException{…})
+// or any [smithy.APIError], such as &smithy.GenericAPIError{Code, Message, Fault};
+// wrapped errors are found too. The HTTP status is the one in the SDK's schema,
+// then of a small table, then 400 for client's faults and 500 for the server's. Any
+// other error, and a panic, is logged with the request's ID and answered as the
+// internal failure of the protocol, without its text.
+//
+// # Zero, unset and empty
+//
+// Numbers and booleans that are fields by value are always written, zero or not,
+// as AWS does (runningCount: 0); nil pointers, nil slices, nil maps and empty
+// enums never are. A nil slice is left out and an empty one is written as [], so
+// a handler decides whether "failures" shows.
+//
+// # EC2's shapes
+//
+// The SDK's ec2 client takes minutes and gigabytes to compile, so nobody imports
+// it. Package api/ec2 declares the input and output structs that it needs, with
+// the nested types of service/ec2/types. They are bound by their names, so:
+//
+//   - a struct is named as in the SDK: DescribeVpcsInput, DescribeVpcsOutput;
+//   - fields are named and typed as in the SDK: VpcIds []string, Filters
+//     []types.Filter, MaxResults *int32, DryRun *bool; outputs have no
+//     ResultMetadata (it would be left out);
+//   - no tags, no embedded structs, no Serialize methods;
+//   - the wire names (Filter.1.Value.1 in, <vpcSet><item> out) are in model/ec2.json.
+//     A field that the file does not name goes by EC2's rule: its own name in a
+//     request, with a small first letter in a response;
+//   - an operation whose output is empty returns an empty struct, and the answer is
+//     <return>true</return>.
+//
+// A request parameter that has no field is refused with UnknownParameter, as EC2
+// does. So a struct lists all members that AWS documents, and handlers or Check
+// refuse what they do not honour.
+//
+// # Other protocols
+//
+// A syntax is a value of the unexported interface in syntax.go and one file. To add
+// restJson1, restXml or rpcV2Cbor: write the file, name the constant, let detect.go
+// return it. Until then such requests answer 501 NotImplemented.
+//
+// # Tests
+//
+// Package wiretest has AWS's own corpus of requests and responses, and serves
+// any service behind httptest for real SDK clients.
+package wire
