@@ -1,0 +1,44 @@
+package ecs
+
+import (
+	"context"
+	_ "embed"
+	"reflect"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+
+	"github.com/berth/berth/internal/fidelity"
+)
+
+//go:embed fidelity.txt
+var ledgerText []byte
+
+// Ledger is what Berth does with each field of each ECS operation. It panics
+// when the embedded text is malformed, which a test keeps from happening.
+func Ledger() *fidelity.Ledger {
+	l, err := fidelity.Parse("ecs", ledgerText)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
+// Inputs are the input structs of all ECS operations, by name.
+func Inputs() map[string]reflect.Type { return fidelity.Inputs((*ecs.Client)(nil)) }
+
+// Check refuses a request that sets a field which the ledger refuses. Package
+// wire calls it before each operation. The error is that which ECS gives for a
+// parameter that cannot be used, InvalidParameterException; operations on task
+// definitions answer ClientException, as their own validation does.
+func (s *Service) Check(ctx context.Context, operation string, in any) error {
+	refusals := s.ledger.Refusals(operation, in)
+	if len(refusals) == 0 {
+		return nil
+	}
+	r := refusals[0]
+	fail := invalid
+	if operation == "RegisterTaskDefinition" {
+		fail = clientError
+	}
+	return fail("%s is not supported: %s.", r.Path, r.Reason)
+}
