@@ -326,16 +326,18 @@ func fetch(ctx context.Context, url string) (string, error) {
 // being asked for.
 func eventually(t *testing.T, within time.Duration, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(within)
+	deadline, ask := time.After(within), time.NewTicker(20*time.Millisecond)
+	defer ask.Stop()
 	for {
 		err := check()
 		if err == nil {
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-ask.C:
+		case <-deadline:
 			t.Fatalf("still after %v: %v", within, err)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 

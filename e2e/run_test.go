@@ -196,7 +196,9 @@ func (h *host) subnets(t *testing.T) []string {
 	if s, ok := subnetsOnce.Load(h); ok {
 		return s.([]string)
 	}
-	var out struct{ Subnets []struct{ SubnetId, AvailabilityZone string } }
+	var out struct {
+		Subnets []struct{ SubnetId, AvailabilityZone string }
+	}
 	if err := json.Unmarshal([]byte(h.aws(t, "ec2", "describe-subnets", "--query", "{Subnets: sort_by(Subnets, &AvailabilityZone)}")), &out); err != nil {
 		t.Fatal(err)
 	}
