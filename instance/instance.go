@@ -12,6 +12,7 @@
 package instance
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/base64"
@@ -195,4 +196,23 @@ func write(path string, mode fs.FileMode, v any) error {
 		return fmt.Errorf("write %s: %w", strings.TrimSuffix(f.Name(), ".new"), err)
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// AwaitEnd returns when no process holds the directory.
+func AwaitEnd(ctx context.Context, dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer f.Close()
+		done <- unix.Flock(int(f.Fd()), unix.LOCK_EX)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
