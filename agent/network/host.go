@@ -1,0 +1,485 @@
+package network
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Links between host and VPCs have 169.254.64.0/18, two addresses each: the
+// host's, then the VPC's. It keeps clear of AWS's 169.254.169.0/24 and
+// 169.254.170.0/24.
+const linkSlots = 8192
+
+var linkRange = netip.MustParsePrefix("169.254.64.0/18")
+
+// routeProtocol marks our routes on the host.
+const routeProtocol = 190
+
+// wasOff is a chain without use: its presence in an instance's host table says
+// that IP forwarding was off before Berth came.
+const wasOff = "forwarding-was-off"
+
+// host is what the instance has in the host's own namespace: a table, an end of
+// each VPC's link, and routes over those.
+type host struct {
+	instance string
+	log      *slog.Logger
+	ns       *namespace
+	mtu      int
+
+	mu    sync.Mutex
+	conn  *nftables.Conn
+	table *nftables.Table
+}
+
+// slot is one host–VPC link's place in linkRange.
+type slot int
+
+func (s slot) host() netip.Addr { return s.address(0) }
+func (s slot) vpc() netip.Addr  { return s.address(1) }
+
+func (s slot) address(n int) netip.Addr {
+	base := linkRange.Addr().As4()
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, binary.BigEndian.Uint32(base[:])+2*uint32(s)+uint32(n))))
+}
+
+// linkPrefix begins the names of the instance's links on the host.
+func (h *host) linkPrefix() string { return "bv" + h.instance + "-" }
+
+// openHost makes or adopts what the instance has on the host.
+func openHost(cfg Config) (*host, error) {
+	path := cfg.HostNS
+	if path == "" {
+		path = "/proc/self/ns/net"
+	}
+	ns, err := openNamespace("", path)
+	if err != nil {
+		return nil, err
+	}
+	h := &host{instance: cfg.Instance, log: cfg.Log, ns: ns,
+		table: &nftables.Table{Name: "berth-" + cfg.Instance, Family: nftables.TableFamilyIPv4}}
+	if h.conn, err = ns.nft(); err != nil {
+		ns.close()
+		return nil, explain("open nftables on the host", err)
+	}
+	err = h.prepare()
+	if err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *host) close() {
+	h.conn.CloseLasting()
+	h.ns.close()
+}
+
+func (h *host) prepare() error {
+	unlock, err := lockHost()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if h.mtu, err = h.uplinkMTU(); err != nil {
+		return err
+	}
+	links, err := h.links()
+	if err != nil {
+		return err
+	}
+	public := map[netip.Addr]bool{}
+	for _, l := range links {
+		routes, err := h.publicRoutes(l.Attrs().Index)
+		if err != nil {
+			return err
+		}
+		for a := range routes {
+			public[a] = true
+		}
+	}
+	off, err := h.forwardingWasOff()
+	if err != nil {
+		return err
+	}
+	if err := h.writeTable(public, off); err != nil {
+		return err
+	}
+	return h.ns.do(func() error { return sysctl("ipv4/ip_forward", "1") })
+}
+
+// forwardingWasOff says whether forwarding was off before any instance of Berth
+// came. Who finds another instance's mark takes it over, so that the last one
+// to leave restores it.
+func (h *host) forwardingWasOff() (bool, error) {
+	marked, _, err := h.marks()
+	if err != nil || marked {
+		return marked, err
+	}
+	var now []byte
+	err = h.ns.do(func() (err error) {
+		now, err = os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+		return explain("read whether the host forwards packets", err)
+	})
+	return strings.TrimSpace(string(now)) == "0", err
+}
+
+// marks reads whether an instance marked that forwarding was off, and whether
+// there are other instances. It warns of what would stop forwarded packets.
+func (h *host) marks() (marked, others bool, err error) {
+	chains, err := h.conn.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return false, false, explain("list nftables chains of the host", err)
+	}
+	for _, c := range chains {
+		switch {
+		case strings.HasPrefix(c.Table.Name, "berth-"):
+			marked = marked || c.Name == wasOff
+			others = others || c.Table.Name != h.table.Name
+		case c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookForward && c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop:
+			h.log.Warn("the host drops forwarded packets that no rule of its own accepts: tasks reach nothing beyond the host until one does",
+				"table", c.Table.Name, "chain", c.Name,
+				"remedy", "iptables -I DOCKER-USER -i bv+ -j ACCEPT; iptables -I DOCKER-USER -o bv+ -j ACCEPT (FORWARD where there is no Docker)")
+		}
+	}
+	return marked, others, nil
+}
+
+func (h *host) publicSet() *nftables.Set {
+	return &nftables.Set{Table: h.table, Name: "public", KeyType: nftables.TypeIPAddr, ID: 1}
+}
+
+// writeTable replaces the instance's table on the host in one transaction.
+func (h *host) writeTable(public map[netip.Addr]bool, off bool) error {
+	h.conn.AddTable(h.table) // so that there is one to delete
+	h.conn.DelTable(h.table)
+	h.conn.AddTable(h.table)
+	var known []nftables.SetElement
+	for a := range public {
+		known = append(known, nftables.SetElement{Key: a.AsSlice()})
+	}
+	if err := h.conn.AddSet(h.publicSet(), known); err != nil {
+		return err
+	}
+	accept := nftables.ChainPolicyAccept
+	chain := func(name string, kind nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority, rules ...[]expr.Any) {
+		c := h.conn.AddChain(&nftables.Chain{Table: h.table, Name: name, Type: kind, Hooknum: hook, Priority: prio, Policy: &accept})
+		for _, r := range rules {
+			h.conn.AddRule(&nftables.Rule{Table: h.table, Chain: c, Exprs: r})
+		}
+	}
+	ours := h.linkPrefix() + "*"
+	loopback, links := within(netip.MustParsePrefix("127.0.0.0/8")), within(linkRange)
+	// A VPC's link takes loopback addresses so that public ones can be in
+	// 127.0.0.0/8: its tasks must not reach the host's loopback by that.
+	chain("guard", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
+		match(iifname(ours), destination, loopback, verdict(expr.VerdictDrop, "")))
+	// Private addresses are reached from the host itself, never through it:
+	// not from its neighbours, not from another VPC.
+	chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter,
+		match(oifname(ours), ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept, "")),
+		match(oifname(ours), destination, memberOf("public"), verdict(expr.VerdictAccept, "")),
+		match(oifname(ours), verdict(expr.VerdictDrop, "")))
+	chain("leave", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource,
+		match(iifname(ours), source, links, []expr.Any{&expr.Masq{}}),
+		match(oifname(ours), source, loopback, []expr.Any{&expr.Masq{}}))
+	if off {
+		h.conn.AddChain(&nftables.Chain{Table: h.table, Name: wasOff})
+	}
+	return h.commit()
+}
+
+func (h *host) commit() error {
+	if err := h.conn.Flush(); err != nil {
+		h.conn.CloseLasting()
+		return explain("change nftables table "+h.table.Name+" on the host", err)
+	}
+	return nil
+}
+
+// uplinkMTU is the size of packets that the host's default route takes.
+func (h *host) uplinkMTU() (int, error) {
+	const ethernet = 1500
+	routes, err := h.ns.link.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return 0, explain("list the host's routes", err)
+	}
+	for _, r := range routes {
+		if r.Dst != nil {
+			if ones, _ := r.Dst.Mask.Size(); ones != 0 {
+				continue
+			}
+		}
+		if l, err := h.ns.link.LinkByIndex(r.LinkIndex); err == nil {
+			return l.Attrs().MTU, nil
+		}
+	}
+	return ethernet, nil
+}
+
+// links lists the instance's links. A link's alias is its VPC; half-made ones
+// have none.
+func (h *host) links() ([]netlink.Link, error) {
+	all, err := h.ns.link.LinkList()
+	if err != nil {
+		return nil, explain("list the host's links", err)
+	}
+	return slices.DeleteFunc(all, func(l netlink.Link) bool {
+		return !strings.HasPrefix(l.Attrs().Name, h.linkPrefix())
+	}), nil
+}
+
+// slotOf reads a link's slot from its name.
+func (h *host) slotOf(l netlink.Link) (slot, error) {
+	var s slot
+	if _, err := fmt.Sscanf(strings.TrimPrefix(l.Attrs().Name, h.linkPrefix()), "%04x", (*int)(&s)); err != nil {
+		return 0, fmt.Errorf("link %s has a name that is not of Berth's: %w", l.Attrs().Name, err)
+	}
+	return s, nil
+}
+
+// freeSlot finds addresses that no link of the host has. The caller holds the
+// host's lock.
+func (h *host) freeSlot(vpc string) (slot, error) {
+	addrs, err := h.ns.link.AddrList(nil, unix.AF_INET)
+	if err != nil {
+		return 0, explain("list the host's addresses", err)
+	}
+	taken := map[netip.Addr]bool{}
+	for _, a := range addrs {
+		if ip, ok := netip.AddrFromSlice(a.IP.To4()); ok {
+			taken[ip] = true
+		}
+	}
+	f := fnv.New32a()
+	f.Write([]byte(h.instance + vpc))
+	first := int(f.Sum32() % linkSlots)
+	for i := range linkSlots {
+		s := slot((first + i) % linkSlots)
+		if !taken[s.host()] && !taken[s.vpc()] {
+			return s, nil
+		}
+	}
+	return 0, fmt.Errorf("no free link addresses in %s for %s: remove VPCs or instances of Berth that are not used", linkRange, vpc)
+}
+
+// MACs of links that have only two ends, where any will do.
+var (
+	routerMAC = net.HardwareAddr{0x0a, 0xbe, 0, 0, 0, 0x01}
+	vpcMAC    = net.HardwareAddr{0x0a, 0xbe, 0, 0, 0, 0x02}
+)
+
+// connect makes the link between the host and a VPC's namespace, and returns
+// its index on the host.
+func (h *host) connect(vpc string, ns *namespace) (int, slot, error) {
+	unlock, err := lockHost()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer unlock()
+	s, err := h.freeSlot(vpc)
+	if err != nil {
+		return 0, 0, err
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = fmt.Sprintf("%s%04x", h.linkPrefix(), int(s))
+	attrs.MTU, attrs.HardwareAddr = h.mtu, routerMAC
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: hostLink, PeerHardwareAddr: vpcMAC, PeerNamespace: netlink.NsFd(ns.fd())}
+	if err := h.ns.link.LinkAdd(veth); err != nil {
+		return 0, 0, explain("make link "+attrs.Name+" between host and "+vpc, err)
+	}
+	index := veth.Attrs().Index
+	err = h.ns.do(func() error {
+		conf := "ipv4/conf/" + attrs.Name + "/"
+		return errors.Join(sysctl(conf+"route_localnet", "1"), sysctl(conf+"send_redirects", "0"), quietIPv6(attrs.Name))
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	inside, err := ns.link.LinkByName(hostLink)
+	if err != nil {
+		return 0, 0, explain("find "+hostLink+" in "+ns.name, err)
+	}
+	for _, end := range []struct {
+		on        *netlink.Handle
+		link      netlink.Link
+		self, far netip.Addr
+		farMAC    net.HardwareAddr
+	}{
+		{ns.link, inside, s.vpc(), s.host(), routerMAC},
+		{h.ns.link, veth, s.host(), s.vpc(), vpcMAC},
+	} {
+		if err := end.on.AddrAdd(end.link, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(end.self, 31))}); err != nil {
+			return 0, 0, explain(fmt.Sprintf("give %s to %s", end.self, end.link.Attrs().Name), err)
+		}
+		if err := end.on.LinkSetUp(end.link); err != nil {
+			return 0, 0, explain("bring up "+end.link.Attrs().Name, err)
+		}
+		if err := end.on.NeighSet(neighbour(end.link.Attrs().Index, end.far, end.farMAC)); err != nil {
+			return 0, 0, explain("set neighbour of "+end.link.Attrs().Name, err)
+		}
+	}
+	if err := ns.link.RouteReplace(&netlink.Route{LinkIndex: inside.Attrs().Index, Gw: s.host().AsSlice()}); err != nil {
+		return 0, 0, explain("set the default route of "+ns.name, err)
+	}
+	// The alias is the receipt: a link without it is half-made.
+	if err := h.ns.link.LinkSetAlias(veth, vpc); err != nil {
+		return 0, 0, explain("name link "+attrs.Name, err)
+	}
+	return index, s, nil
+}
+
+// quietIPv6 turns IPv6 off on a link where the kernel has it at all.
+func quietIPv6(link string) error {
+	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
+		return nil
+	}
+	return sysctl("ipv6/conf/"+link+"/disable_ipv6", "1")
+}
+
+// ipNet and neighbour are netip's values in netlink's terms.
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+func hostNet(a netip.Addr) *net.IPNet { return ipNet(netip.PrefixFrom(a, a.BitLen())) }
+
+func neighbour(link int, addr netip.Addr, mac net.HardwareAddr) *netlink.Neigh {
+	return &netlink.Neigh{LinkIndex: link, Family: unix.AF_INET, State: netlink.NUD_PERMANENT, IP: addr.AsSlice(), HardwareAddr: mac}
+}
+
+// route is the host's way to an address of a VPC.
+func (h *host) route(table int, addr netip.Addr, link int, s slot) *netlink.Route {
+	return &netlink.Route{Table: table, Dst: hostNet(addr), LinkIndex: link, Gw: s.vpc().AsSlice(), Src: s.host().AsSlice(), Protocol: routeProtocol}
+}
+
+// addPrivate lets the host reach an interface. Where the host has that address
+// already, in another VPC or instance, the first keeps it.
+func (h *host) addPrivate(addr netip.Addr, link int, s slot) error {
+	const most = 64 // VPCs on one host that have an address in common
+	r := h.route(unix.RT_TABLE_MAIN, addr, link, s)
+	for r.Priority = 0; r.Priority < most; r.Priority++ {
+		err := h.ns.link.RouteAdd(r)
+		switch {
+		case err == nil:
+			if r.Priority > 0 {
+				h.log.Warn("the host reaches another interface at this address first", "address", addr, "metric", r.Priority)
+			}
+			return nil
+		case !errors.Is(err, unix.EEXIST):
+			return explain(fmt.Sprintf("route %s on the host", addr), err)
+		}
+	}
+	return fmt.Errorf("route %s on the host: %d routes to it are there already", addr, most)
+}
+
+// removePrivate takes back what addPrivate did.
+func (h *host) removePrivate(addr netip.Addr, link int) error {
+	err := h.ns.link.RouteDel(&netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: hostNet(addr), LinkIndex: link, Protocol: routeProtocol})
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return explain(fmt.Sprintf("remove the route to %s on the host", addr), err)
+}
+
+// publicRoutes lists the public addresses that the host sends over a link.
+func (h *host) publicRoutes(link int) (map[netip.Addr]bool, error) {
+	routes, err := h.ns.link.RouteListFiltered(unix.AF_INET,
+		&netlink.Route{Table: unix.RT_TABLE_LOCAL, LinkIndex: link, Protocol: routeProtocol},
+		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF|netlink.RT_FILTER_PROTOCOL)
+	if err != nil {
+		return nil, explain("list public addresses on the host", err)
+	}
+	found := map[netip.Addr]bool{}
+	for _, r := range routes {
+		if a, ok := netip.AddrFromSlice(r.Dst.IP.To4()); ok {
+			found[a] = true
+		}
+	}
+	return found, nil
+}
+
+// setPublic brings the public addresses of one VPC from have to want. They are
+// routed in the table "local", which alone is asked before 127.0.0.0/8.
+func (h *host) setPublic(ctx context.Context, have, want map[netip.Addr]bool, link int, s slot) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var gone, more []nftables.SetElement
+	for a := range have {
+		if want[a] {
+			continue
+		}
+		err := h.ns.link.RouteDel(&netlink.Route{Table: unix.RT_TABLE_LOCAL, Dst: hostNet(a), LinkIndex: link, Protocol: routeProtocol})
+		if err != nil && !errors.Is(err, unix.ESRCH) {
+			return explain(fmt.Sprintf("remove public address %s", a), err)
+		}
+		gone = append(gone, nftables.SetElement{Key: a.AsSlice()})
+	}
+	for a := range want {
+		if !have[a] {
+			more = append(more, nftables.SetElement{Key: a.AsSlice()})
+		}
+	}
+	for part := range slices.Chunk(gone, elementsAtOnce) {
+		if err := h.conn.SetDeleteElements(h.publicSet(), part); err != nil {
+			return err
+		}
+	}
+	for part := range slices.Chunk(more, elementsAtOnce) {
+		if err := h.conn.SetAddElements(h.publicSet(), part); err != nil {
+			return err
+		}
+	}
+	if err := h.commit(); err != nil {
+		return err
+	}
+	for a := range want {
+		if have[a] {
+			continue
+		}
+		err := h.ns.link.RouteAdd(h.route(unix.RT_TABLE_LOCAL, a, link, s))
+		if errors.Is(err, unix.EEXIST) {
+			err = fmt.Errorf("%w (the host has this address itself, or another instance maps it: use another pool of public addresses)", err)
+		}
+		if err != nil {
+			return explain(fmt.Sprintf("map public address %s", a), err)
+		}
+	}
+	return ctx.Err()
+}
+
+// remove takes the table away and restores forwarding if no instance is left.
+func (h *host) remove() error {
+	unlock, err := lockHost()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	marked, others, err := h.marks()
+	if err != nil {
+		return err
+	}
+	if marked && !others {
+		if err := h.ns.do(func() error { return sysctl("ipv4/ip_forward", "0") }); err != nil {
+			return err
+		}
+	}
+	h.conn.AddTable(h.table)
+	h.conn.DelTable(h.table)
+	return h.commit()
+}
