@@ -1,0 +1,127 @@
+package wire
+
+import (
+	"reflect"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/traits"
+)
+
+// wireName is how a member is named where that differs from the rule.
+type wireName struct {
+	Query string `json:"query,omitempty"` // in a form
+	XML   string `json:"xml,omitempty"`   // in a response
+	Item  string `json:"item,omitempty"`  // the items of a list in a response
+}
+
+// schemaOf returns the schema of struct type t: the SDK's, where its module has
+// them, else one made up from the fields of t by the naming rules of the query
+// protocols and the names of the service's data file.
+func (b *binder) schemaOf(t reflect.Type) *smithy.Schema {
+	if x, ok := reflect.New(t).Interface().(smithy.Serializable); ok {
+		p := &probe{}
+		x.Serialize(p)
+		return p.schema
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.makeSchema(t)
+}
+
+// probe keeps the schema with which a value opens. It is given zero values, which
+// write no members.
+type probe struct {
+	smithy.ShapeSerializer
+	schema *smithy.Schema
+}
+
+func (p *probe) WriteStruct(s *smithy.Schema) { p.schema = s }
+func (p *probe) CloseStruct()                 {}
+
+// makeSchema makes the schema of any type. Those of structs are kept, before their
+// members are added: structs may contain themselves.
+func (b *binder) makeSchema(t reflect.Type) *smithy.Schema {
+	if t.Kind() == reflect.Pointer {
+		return b.makeSchema(t.Elem())
+	}
+	if s, ok := b.schemas[t]; ok {
+		return s
+	}
+	s := smithy.NewSchema(smithy.ShapeID{Namespace: "berth", Name: t.Name()}, shapeType(t), t.NumMethod())
+	switch t.Kind() {
+	case reflect.Struct:
+		if t == timeType {
+			break
+		}
+		b.schemas[t] = s
+		for i := range t.NumField() {
+			if f := t.Field(i); isMember(f) {
+				b.addMember(s, t, f)
+			}
+		}
+	case reflect.Slice:
+		s.AddMember("member", b.makeSchema(t.Elem()))
+	case reflect.Map:
+		s.AddMember("key", b.makeSchema(t.Key()))
+		s.AddMember("value", b.makeSchema(t.Elem()))
+	}
+	return s
+}
+
+// addMember adds field f of struct t. The rule of awsQuery is the field's own name
+// in both directions, with <member> for items; that of EC2 is a small first letter
+// in responses, with <item>.
+func (b *binder) addMember(s *smithy.Schema, t reflect.Type, f reflect.StructField) {
+	name := b.names[t.Name()][f.Name]
+	target := b.makeSchema(f.Type)
+	if f.Type.Kind() == reflect.Slice && name.Item != "" {
+		target = smithy.NewSchema(target.ID(), smithy.ShapeTypeList, 1)
+		target.AddMember("member", b.makeSchema(f.Type.Elem()), &traits.XMLName{Name: name.Item})
+	}
+	var ts []smithy.Trait
+	if name.XML != "" {
+		ts = append(ts, &traits.XMLName{Name: name.XML})
+	}
+	if name.Query != "" {
+		ts = append(ts, &traits.EC2QueryName{Name: name.Query})
+	}
+	s.AddMember(f.Name, target, ts...)
+}
+
+func shapeType(t reflect.Type) smithy.ShapeType {
+	switch t.Kind() {
+	case reflect.Bool:
+		return smithy.ShapeTypeBoolean
+	case reflect.Int32:
+		return smithy.ShapeTypeInteger
+	case reflect.Int64:
+		return smithy.ShapeTypeLong
+	case reflect.Float32:
+		return smithy.ShapeTypeFloat
+	case reflect.Float64:
+		return smithy.ShapeTypeDouble
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return smithy.ShapeTypeBlob
+		}
+		return smithy.ShapeTypeList
+	case reflect.Map:
+		return smithy.ShapeTypeMap
+	case reflect.Struct:
+		if t == timeType {
+			return smithy.ShapeTypeTimestamp
+		}
+		return smithy.ShapeTypeStructure
+	case reflect.Interface:
+		return smithy.ShapeTypeUnion
+	}
+	return smithy.ShapeTypeString
+}
+
+// lowerFirst is how EC2 names the element of a member.
+func lowerFirst(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToLower(r)) + s[n:]
+}

@@ -1,0 +1,307 @@
+package wire
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"reflect"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/smithy-go"
+
+	"github.com/berth/berth/internal/id"
+)
+
+// maxBody is the largest request body read, plain, in bytes. The largest request
+// of the services here is a PutLogEvents of 1 MiB of messages, in JSON.
+const maxBody = 8 << 20
+
+// Server serves the services over HTTP. The fields are set before the first request.
+type Server struct {
+	Services []*Service
+	// Authenticate says who signed a request: [Verify] or [AcceptAny].
+	Authenticate Authenticate
+	// Allow says whether a caller may do an action, such as "ecs:RunTask". An error
+	// that is no [smithy.APIError] becomes the protocol's access denied. Nil allows all.
+	Allow func(ctx context.Context, c Caller, action string) error
+	Log   *slog.Logger
+}
+
+// Service is a service bound to the value that implements it.
+type Service struct {
+	desc       Description
+	operations map[string]*operation // nil values are not implemented
+	binder     *binder
+	rules      *rules // nil without constraints
+	check      func(context.Context, string, any) error
+}
+
+// operation is a method that answers an operation.
+type operation struct {
+	method reflect.Value
+	in     reflect.Type // the struct
+	out    reflect.Type
+	schema *smithy.Schema // of the input
+}
+
+var (
+	contextType = reflect.TypeFor[context.Context]()
+	errorType   = reflect.TypeFor[error]()
+)
+
+// NewService binds the methods of impl to the operations of d. The error names
+// the methods that have an operation's name and not its form, or shapes that do
+// not bind; it is meant to stop the start.
+func NewService(d Description, impl any) (*Service, error) {
+	m, err := loadModel(d.Name)
+	if err != nil {
+		return nil, err
+	}
+	if d.Operations == nil {
+		d.Operations = m.Operations
+	}
+	s := &Service{desc: d, operations: make(map[string]*operation, len(d.Operations)),
+		binder: &binder{names: m.Names, schemas: map[reflect.Type]*smithy.Schema{}}}
+	for _, u := range d.Unions {
+		s.binder.unions = append(s.binder.unions, reflect.TypeOf(u))
+	}
+	if d.Constraints {
+		if s.rules, err = newRules(m); err != nil {
+			return nil, fmt.Errorf("read the constraints of %s: %w", d.Name, err)
+		}
+	}
+	if c, ok := impl.(interface {
+		Check(ctx context.Context, operation string, in any) error
+	}); ok {
+		s.check = c.Check
+	}
+	var wrong []error
+	v := reflect.ValueOf(impl)
+	for _, name := range d.Operations {
+		s.operations[name] = nil
+		method := v.MethodByName(name)
+		if !method.IsValid() {
+			continue
+		}
+		op, err := s.bindOperation(name, method)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("%s:%s: %w", d.Name, name, err))
+			continue
+		}
+		s.operations[name] = op
+	}
+	return s, errors.Join(wrong...)
+}
+
+func (s *Service) bindOperation(name string, method reflect.Value) (*operation, error) {
+	t := method.Type()
+	if t.NumIn() != 2 || t.In(0) != contextType || !isStructNamed(t.In(1), name+"Input") ||
+		t.NumOut() != 2 || !isStructNamed(t.Out(0), name+"Output") || t.Out(1) != errorType {
+		return nil, fmt.Errorf("the method is %s, want func(context.Context, *%sInput) (*%sOutput, error)", t, name, name)
+	}
+	op := &operation{method: method, in: t.In(1).Elem(), out: t.Out(0).Elem()}
+	for _, x := range []reflect.Type{op.in, op.out} {
+		if err := s.binder.bind(x, s.binder.schemaOf(x)); err != nil {
+			return nil, err
+		}
+	}
+	op.schema = s.binder.schemaOf(op.in)
+	return op, nil
+}
+
+func isStructNamed(t reflect.Type, name string) bool {
+	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && t.Elem().Name() == name
+}
+
+// Name is the signing name of the service.
+func (s *Service) Name() string { return s.desc.Name }
+
+// Operations returns the names of all operations of the service, sorted, with
+// whether there is a method for it.
+func (s *Service) Operations() (names []string, implemented map[string]bool) {
+	implemented = map[string]bool{}
+	for name, op := range s.operations {
+		names = append(names, name)
+		implemented[name] = op != nil
+	}
+	slices.Sort(names)
+	return names, implemented
+}
+
+// ServeHTTP answers one request. See the package's documentation for the order.
+func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
+	start := time.Now()
+	r := &request{Request: hr, id: id.UUID(), syntax: JSON}
+	w.Header().Set("x-amzn-RequestId", r.id)
+	caller, err := s.serve(w, r)
+	level, code := slog.LevelDebug, ""
+	attrs := []any{"request", r.id, "operation", r.action(), "account", caller.Account, "took", time.Since(start)}
+	if err != nil {
+		a := s.answerTo(r, err)
+		syntaxes[r.syntax].failure(w, r, a)
+		code = a.code
+		attrs = append(attrs, "code", code, "status", a.status)
+		if a.cause != nil {
+			level = slog.LevelError
+			attrs = append(attrs, "err", a.cause)
+		}
+	}
+	s.Log.Log(r.Context(), level, "API request", attrs...)
+}
+
+// action is what is asked for, as policies name it.
+func (r *request) action() string {
+	if r.service == nil {
+		return r.op
+	}
+	return r.service.desc.Name + ":" + r.op
+}
+
+// serve answers a request, or returns the error to answer.
+func (s *Server) serve(w http.ResponseWriter, r *request) (Caller, error) {
+	raw, err := readBody(r)
+	if err != nil {
+		return Caller{}, err
+	}
+	if err := s.detect(r); err != nil {
+		return Caller{}, err
+	}
+	caller, err := s.Authenticate(r.Request, raw, r.service.desc.Name)
+	if err != nil {
+		var ae *authError
+		if errors.As(err, &ae) {
+			err = authAnswer(r.syntax, ae)
+		}
+		return caller, err
+	}
+	caller.RequestID = r.id
+	caller.SourceIP, _, _ = net.SplitHostPort(r.RemoteAddr)
+	op, known := r.service.operations[r.op]
+	if !known {
+		return caller, unknownOperation(r)
+	}
+	ctx := WithCaller(r.Context(), caller)
+	if s.Allow != nil {
+		if err := s.Allow(ctx, caller, r.action()); err != nil {
+			var api smithy.APIError
+			if !errors.As(err, &api) {
+				err = accessDenied(r, caller, r.action())
+			}
+			return caller, err
+		}
+	}
+	if op == nil {
+		return caller, notImplemented(r.service.desc.Name, r.op)
+	}
+	return caller, r.service.do(ctx, w, r, op)
+}
+
+// do decodes the input, checks it, calls the operation and writes its output.
+func (s *Service) do(ctx context.Context, w http.ResponseWriter, r *request, op *operation) error {
+	in := reflect.New(op.in)
+	d, err := syntaxes[r.syntax].reader(r)
+	if err != nil {
+		return malformed(r, err)
+	}
+	err = s.binder.decode(d, op.schema, in.Elem())
+	if closed := d.close(); closed != nil {
+		err = closed
+	}
+	if err != nil {
+		return malformed(r, err)
+	}
+	if s.rules != nil {
+		if err := s.rules.check(r.op, in.Elem()); err != nil {
+			return err
+		}
+	}
+	out, err := s.call(ctx, r.op, op, in)
+	if err != nil {
+		return err
+	}
+	var broken error
+	syntaxes[r.syntax].output(w, r, func(ss smithy.ShapeSerializer) {
+		if !out.IsNil() {
+			broken = s.binder.encodeMembers(ss, nil, out.Elem())
+		}
+	})
+	return broken
+}
+
+// call calls Check and the method. A panic becomes an error with its stack.
+func (s *Service) call(ctx context.Context, name string, op *operation, in reflect.Value) (out reflect.Value, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s:%s panicked: %v\n%s", s.desc.Name, name, p, debug.Stack())
+		}
+	}()
+	if s.check != nil {
+		if err := s.check(ctx, name, in.Interface()); err != nil {
+			return out, err
+		}
+	}
+	result := op.method.Call([]reflect.Value{reflect.ValueOf(ctx), in})
+	if !result[1].IsNil() {
+		return out, result[1].Interface().(error)
+	}
+	return result[0], nil
+}
+
+// readBody reads the body into r, plain, and returns it as it was sent, which is
+// what the signature covers. The error is an *answer.
+func readBody(r *request) ([]byte, error) {
+	raw, err := readAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.body = raw
+	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
+	case "", "identity":
+	case "gzip":
+		z, err := gzip.NewReader(bytes.NewReader(raw))
+		if err != nil {
+			return nil, badBody(http.StatusBadRequest, "SerializationException", "The request body is not in gzip's format")
+		}
+		if r.body, err = readAll(z); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, badBody(http.StatusUnsupportedMediaType, "UnsupportedMediaTypeException", "Content-Encoding "+strconv.Quote(encoding)+" is not supported")
+	}
+	return raw, nil
+}
+
+func readAll(body io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	if err != nil {
+		return nil, badBody(http.StatusBadRequest, "IncompleteBody", "The request body could not be read to its end")
+	}
+	if len(b) > maxBody {
+		return nil, badBody(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
+			"The request body exceeds "+strconv.Itoa(maxBody)+" bytes")
+	}
+	return b, nil
+}
+
+func badBody(status int, code, message string) *answer {
+	return &answer{status: status, code: code, message: message}
+}
+
+// send writes a whole response.
+func send(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	// An error means that the client has gone; nobody is left to tell.
+	_, _ = w.Write(body)
+}
