@@ -58,7 +58,7 @@ type Task struct {
 	// What was asked, written once.
 	Family           string
 	Revision         int32
-	LaunchType       types.LaunchType // empty when a capacity provider was used
+	LaunchType       types.LaunchType
 	CapacityProvider string
 	PlatformVersion  string
 	PlatformFamily   string
@@ -73,6 +73,7 @@ type Task struct {
 	Memory int32
 	// EphemeralGiB is the size of its ephemeral storage in GiB.
 	EphemeralGiB int32
+	Arch         string // X86_64, ARM64
 
 	// Where it runs, written when it is placed.
 	Node         string // node ID

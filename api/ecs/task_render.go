@@ -1,0 +1,154 @@
+package ecs
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/state"
+)
+
+// renderTask shows a task as ECS does. eni is nil once the interface is gone,
+// and may be nil for a task that was just made.
+func renderTask(t *state.Task, eni *state.ENI, tags bool) types.Task {
+	out := types.Task{
+		Attachments:             []types.Attachment{renderAttachment(t, eni)},
+		Attributes:              []types.Attribute{{Name: aws.String("ecs.cpu-architecture"), Value: aws.String(taskArch(t))}},
+		AvailabilityZone:        &t.Zone,
+		ClusterArn:              aws.String(t.ClusterARN()),
+		Containers:              []types.Container{},
+		Cpu:                     aws.String(strconv.Itoa(int(t.CPU))),
+		Memory:                  aws.String(strconv.Itoa(int(t.Memory))),
+		CreatedAt:               &t.CreatedAt,
+		DesiredStatus:           aws.String(t.Desired.String()),
+		EnableExecuteCommand:    t.ExecuteCommand,
+		EphemeralStorage:        &types.EphemeralStorage{SizeInGiB: t.EphemeralGiB},
+		FargateEphemeralStorage: &types.TaskEphemeralStorage{SizeInGiB: t.EphemeralGiB},
+		Group:                   &t.Group,
+		HealthStatus:            t.Health,
+		LastStatus:              aws.String(t.Last.String()),
+		LaunchType:              t.LaunchType,
+		Overrides:               renderOverrides(t),
+		PlatformFamily:          &t.PlatformFamily,
+		PlatformVersion:         &t.PlatformVersion,
+		StopCode:                t.StopCode,
+		Tags:                    []types.Tag{},
+		TaskArn:                 aws.String(t.ARN()),
+		TaskDefinitionArn:       aws.String(t.DefinitionARN()),
+		Version:                 t.Version,
+		ConnectivityAt:          when(t.ConnectivityAt),
+		PullStartedAt:           when(t.PullStartedAt),
+		PullStoppedAt:           when(t.PullStoppedAt),
+		StartedAt:               when(t.StartedAt),
+		StoppingAt:              when(t.StoppingAt),
+		ExecutionStoppedAt:      when(t.ExecutionStoppedAt),
+		StoppedAt:               when(t.StoppedAt),
+		CapacityProviderName:    text(t.CapacityProvider),
+		StartedBy:               text(t.StartedBy),
+		StoppedReason:           text(t.StoppedReason),
+	}
+	if !t.ConnectivityAt.IsZero() {
+		out.Connectivity = types.ConnectivityConnected
+	}
+	if tags {
+		out.Tags = tagsOf(t.Tags)
+	}
+	for i := range t.Containers {
+		out.Containers = append(out.Containers, renderContainer(t, &t.Containers[i]))
+	}
+	return out
+}
+
+func renderContainer(t *state.Task, c *state.Container) types.Container {
+	return types.Container{
+		ContainerArn:    aws.String(t.ContainerARN(c)),
+		TaskArn:         aws.String(t.ARN()),
+		Name:            &c.Name,
+		Image:           &c.Image,
+		ImageDigest:     text(c.ImageDigest),
+		RuntimeId:       text(c.RuntimeID),
+		LastStatus:      aws.String(c.Last.String()),
+		ExitCode:        c.ExitCode,
+		Reason:          text(c.Reason),
+		HealthStatus:    c.Health,
+		NetworkBindings: []types.NetworkBinding{},
+		NetworkInterfaces: []types.NetworkInterface{{
+			AttachmentId: &t.AttachmentID, PrivateIpv4Address: aws.String(t.Interface.Address.String()),
+		}},
+		Cpu:               text(c.CPU),
+		Memory:            text(c.Memory),
+		MemoryReservation: text(c.MemoryReservation),
+	}
+}
+
+// renderAttachment shows the ENI as the attachment it is to ECS (Amazon ECS
+// Developer Guide, "Task networking": PRECREATED, ATTACHING, ATTACHED,
+// DETACHING, DELETED).
+func renderAttachment(t *state.Task, eni *state.ENI) types.Attachment {
+	status := "PRECREATED"
+	switch {
+	case t.Last == state.Stopped || eni == nil && t.Version > 1:
+		status = "DELETED"
+	case t.Last >= state.Deprovisioning:
+		status = "DETACHING"
+	case !t.ConnectivityAt.IsZero():
+		status = "ATTACHED"
+	case t.Last > state.Provisioning:
+		status = "ATTACHING"
+	}
+	detail := func(name, value string) types.KeyValuePair {
+		return types.KeyValuePair{Name: aws.String(name), Value: aws.String(value)}
+	}
+	return types.Attachment{
+		Id: &t.AttachmentID, Type: aws.String("ElasticNetworkInterface"), Status: &status,
+		Details: []types.KeyValuePair{
+			detail("subnetId", t.Interface.Subnet),
+			detail("networkInterfaceId", t.Interface.ENI),
+			detail("macAddress", t.Interface.MAC),
+			detail("privateDnsName", t.Interface.PrivateDNS),
+			detail("privateIPv4Address", t.Interface.Address.String()),
+		},
+	}
+}
+
+// renderOverrides shows the overrides with a row for each container, as ECS
+// does whether it was overridden or not.
+func renderOverrides(t *state.Task) *types.TaskOverride {
+	o := t.Overrides.V
+	rows := slices.Clone(o.ContainerOverrides)
+	for i := range t.Containers {
+		name := t.Containers[i].Name
+		if !slices.ContainsFunc(rows, func(c types.ContainerOverride) bool { return aws.ToString(c.Name) == name }) {
+			rows = append(rows, types.ContainerOverride{Name: &name})
+		}
+	}
+	o.ContainerOverrides = rows
+	o.InferenceAcceleratorOverrides = []types.InferenceAcceleratorOverride{}
+	return &o
+}
+
+func taskArch(t *state.Task) string {
+	if t.Arch == string(types.CPUArchitectureArm64) {
+		return "arm64"
+	}
+	return "x86_64"
+}
+
+// when is nil for a time that has not come.
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// text is nil for an empty string.
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
