@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/big"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +25,14 @@ type binder struct {
 	schemas map[reflect.Type]*smithy.Schema // made up, see schema.go
 }
 
+func newBinder(names map[string]map[string]wireName, unions []any) *binder {
+	b := &binder{names: names, schemas: map[reflect.Type]*smithy.Schema{}}
+	for _, u := range unions {
+		b.unions = append(b.unions, reflect.TypeOf(u))
+	}
+	return b
+}
+
 // shape is a struct type and its fields that are members, in Go's order.
 type shape struct {
 	schema  *smithy.Schema
@@ -38,11 +45,7 @@ type field struct {
 	member *smithy.Schema
 }
 
-var (
-	timeType           = reflect.TypeFor[time.Time]()
-	serializableType   = reflect.TypeFor[smithy.Serializable]()
-	deserializableType = reflect.TypeFor[smithy.Deserializable]()
-)
+var timeType = reflect.TypeFor[time.Time]()
 
 // shapeOf binds struct type t to schema, or to the schema of t itself where schema
 // is nil. The result is kept: a type has the members of one schema.
@@ -88,6 +91,8 @@ func (b *binder) bind(t reflect.Type, schema *smithy.Schema) error {
 		return b.bind(t.Elem(), schema.ListMember())
 	case t.Kind() == reflect.Map:
 		return b.bind(t.Elem(), schema.MapValue())
+	case t.Kind() == reflect.Interface && len(schema.Members()) == 0 && schema.Type() == smithy.ShapeTypeUnion:
+		return fmt.Errorf("%s is a union without a schema", t)
 	case t.Kind() == reflect.Struct && t != timeType:
 		if _, ok := b.shapes.Load(t); ok {
 			return nil
@@ -134,9 +139,7 @@ func (b *binder) encode(s smithy.ShapeSerializer, schema *smithy.Schema, v refle
 		return b.encodeList(s, schema, v)
 	case reflect.Map:
 		s.WriteMap(schema)
-		keys := v.MapKeys()
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-		for _, k := range keys {
+		for _, k := range sortedKeys(v) {
 			s.WriteKey(schema.MapKey(), k.String())
 			if err := b.encode(s, schema.MapValue(), v.MapIndex(k)); err != nil {
 				return err
@@ -396,4 +399,3 @@ func upperFirst(s string) string {
 	}
 	return string(unicode.ToUpper(r)) + s[n:]
 }
-

@@ -23,9 +23,10 @@ type Description struct {
 	// Operations are the names of all operations, also those without a method.
 	// Nil takes the list of the service's data file, model/<Name>.json.
 	Operations []string
-	// Constraints switches on the answer "1 validation error detected: …" for
+	// Constraints is the code of the answer "1 validation error detected: …" to
 	// inputs that break the model's rules, for services that give it on AWS.
-	Constraints bool
+	// Without it the rules are not checked.
+	Constraints string
 	// Failure is the code of internal failures where it is not that of the
 	// syntax (InternalFailure, and InternalError on EC2): "ServerException".
 	Failure string
@@ -43,11 +44,11 @@ var (
 	}
 	Logs = Description{
 		Name: "logs", Target: "Logs_20140328", Version: "2014-03-28",
-		Syntaxes: []Syntax{JSON}, Constraints: true, Failure: "ServiceUnavailableException",
+		Syntaxes: []Syntax{JSON}, Constraints: "InvalidParameterException", Failure: "ServiceUnavailableException",
 	}
 	STS = Description{
 		Name: "sts", Version: "2011-06-15", Namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-		Syntaxes: []Syntax{Query}, Constraints: true,
+		Syntaxes: []Syntax{Query}, Constraints: "ValidationError",
 	}
 	EC2 = Description{
 		Name: "ec2", Version: "2016-11-15", Namespace: "http://ec2.amazonaws.com/doc/2016-11-15/",
@@ -67,7 +68,7 @@ type model struct {
 	Names map[string]map[string]wireName `json:"names,omitempty"`
 	// Shapes are the constraints, by shape.
 	Shapes map[string]constraint `json:"shapes,omitempty"`
-	// Inputs are the shapes of operations' inputs whose names are not <Operation>Request.
+	// Inputs are the shapes of operations' inputs.
 	Inputs map[string]string `json:"inputs,omitempty"`
 }
 

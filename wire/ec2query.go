@@ -11,7 +11,7 @@ import (
 type ec2Syntax struct{}
 
 func (ec2Syntax) reader(r *request) (reader, error) {
-	return &formReader{at: &r.form, ec2: true}, nil
+	return newFormReader(&r.form, true), nil
 }
 
 func (ec2Syntax) output(w http.ResponseWriter, r *request, body func(smithy.ShapeSerializer)) {

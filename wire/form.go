@@ -113,9 +113,14 @@ func (t *formTree) items() []*formTree {
 // formReader reads a form with the names of one of the query protocols.
 type formReader struct {
 	ec2   bool
+	root  *formTree
 	at    *formTree // the value that the next Read reads
 	stack []formFrame
 	err   error
+}
+
+func newFormReader(root *formTree, ec2 bool) *formReader {
+	return &formReader{ec2: ec2, root: root, at: root}
 }
 
 type formFrame struct {
@@ -126,7 +131,29 @@ type formFrame struct {
 	union   bool
 }
 
-func (r *formReader) close() error { return r.err }
+// close refuses, in EC2's syntax, parameters that no Read asked for: EC2 does so,
+// the other services don't mind them.
+func (r *formReader) close() error {
+	if r.err == nil && r.ec2 {
+		if n := r.root.unread(); n != nil {
+			r.err = &unknownParameter{n.path}
+		}
+	}
+	return r.err
+}
+
+// unread returns a node under t that was not asked for.
+func (t *formTree) unread() *formTree {
+	for _, c := range t.children {
+		if !c.read {
+			return c
+		}
+		if n := c.unread(); n != nil {
+			return n
+		}
+	}
+	return nil
+}
 
 // formError is a client's error that names the parameter.
 type formError struct{ path, text string }
@@ -295,10 +322,6 @@ func (r *formReader) ReadStructMember() (*smithy.Schema, error) {
 			r.at = c
 			return m, nil
 		}
-		// EC2 refuses parameters that it does not know; the others don't mind.
-		if r.ec2 && !c.read {
-			r.err = &unknownParameter{c.path}
-		}
 	}
 	r.pop()
 	return nil, r.err
@@ -353,6 +376,7 @@ func (r *formReader) ReadListItem(*smithy.Schema) (bool, error) {
 		return false, r.err
 	}
 	r.at = f.todo[0]
+	r.at.read = true
 	f.todo = f.todo[1:]
 	return true, nil
 }

@@ -10,7 +10,7 @@ import (
 // <XResponse><XResult>…</XResult><ResponseMetadata>…</ResponseMetadata></XResponse>.
 type querySyntax struct{}
 
-func (querySyntax) reader(r *request) (reader, error) { return &formReader{at: &r.form}, nil }
+func (querySyntax) reader(r *request) (reader, error) { return newFormReader(&r.form, false), nil }
 
 func (querySyntax) output(w http.ResponseWriter, r *request, body func(smithy.ShapeSerializer)) {
 	xw := &xmlWriter{}

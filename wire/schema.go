@@ -18,12 +18,14 @@ type wireName struct {
 
 // schemaOf returns the schema of struct type t: the SDK's, where its module has
 // them, else one made up from the fields of t by the naming rules of the query
-// protocols and the names of the service's data file.
+// protocols and the names of the service's data file. Empty inputs and outputs have
+// no schema in the SDK either.
 func (b *binder) schemaOf(t reflect.Type) *smithy.Schema {
 	if x, ok := reflect.New(t).Interface().(smithy.Serializable); ok {
 		p := &probe{}
-		x.Serialize(p)
-		return p.schema
+		if x.Serialize(p); p.schema != nil {
+			return p.schema
+		}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -31,14 +33,19 @@ func (b *binder) schemaOf(t reflect.Type) *smithy.Schema {
 }
 
 // probe keeps the schema with which a value opens. It is given zero values, which
-// write no members.
+// write few members, and forgets those.
 type probe struct {
-	smithy.ShapeSerializer
+	jsonWriter
 	schema *smithy.Schema
 }
 
-func (p *probe) WriteStruct(s *smithy.Schema) { p.schema = s }
-func (p *probe) CloseStruct()                 {}
+func (p *probe) WriteStruct(s *smithy.Schema) {
+	if p.schema == nil {
+		p.schema = s
+	}
+}
+
+func (p *probe) CloseStruct() {}
 
 // makeSchema makes the schema of any type. Those of structs are kept, before their
 // members are added: structs may contain themselves.

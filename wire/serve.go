@@ -71,12 +71,9 @@ func NewService(d Description, impl any) (*Service, error) {
 		d.Operations = m.Operations
 	}
 	s := &Service{desc: d, operations: make(map[string]*operation, len(d.Operations)),
-		binder: &binder{names: m.Names, schemas: map[reflect.Type]*smithy.Schema{}}}
-	for _, u := range d.Unions {
-		s.binder.unions = append(s.binder.unions, reflect.TypeOf(u))
-	}
-	if d.Constraints {
-		if s.rules, err = newRules(m); err != nil {
+		binder: newBinder(m.Names, d.Unions)}
+	if d.Constraints != "" {
+		if s.rules, err = newRules(m, d.Constraints); err != nil {
 			return nil, fmt.Errorf("read the constraints of %s: %w", d.Name, err)
 		}
 	}
@@ -116,6 +113,9 @@ func (s *Service) bindOperation(name string, method reflect.Value) (*operation, 
 		}
 	}
 	op.schema = s.binder.schemaOf(op.in)
+	if o := smithy.NewOperationSchema(nil, op.schema, s.binder.schemaOf(op.out)); o.IsInputEventStream() || o.IsOutputEventStream() {
+		return nil, errors.New("event streams are not implemented")
+	}
 	return op, nil
 }
 
@@ -167,8 +167,14 @@ func (r *request) action() string {
 	return r.service.desc.Name + ":" + r.op
 }
 
-// serve answers a request, or returns the error to answer.
-func (s *Server) serve(w http.ResponseWriter, r *request) (Caller, error) {
+// serve answers a request, or returns the error to answer, of which a panic is one.
+// Nothing is written before the whole answer is there.
+func (s *Server) serve(w http.ResponseWriter, r *request) (_ Caller, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s panicked: %v\n%s", r.action(), p, debug.Stack())
+		}
+	}()
 	raw, err := readBody(r)
 	if err != nil {
 		return Caller{}, err
@@ -238,13 +244,8 @@ func (s *Service) do(ctx context.Context, w http.ResponseWriter, r *request, op 
 	return broken
 }
 
-// call calls Check and the method. A panic becomes an error with its stack.
+// call calls Check and the method.
 func (s *Service) call(ctx context.Context, name string, op *operation, in reflect.Value) (out reflect.Value, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s:%s panicked: %v\n%s", s.desc.Name, name, p, debug.Stack())
-		}
-	}()
 	if s.check != nil {
 		if err := s.check(ctx, name, in.Interface()); err != nil {
 			return out, err
