@@ -2,88 +2,165 @@ package store
 
 import (
 	"context"
-	"iter"
-
-	"github.com/berth/berth/state"
+	"errors"
+	"fmt"
+	"sync"
 )
 
-// View is something records can be read from: a *Snapshot, or a *Tx, which
-// also shows its own writes.
-type View interface {
-	view()
+// Store is a process's access to the records.
+type Store struct {
+	backend Backend
+	updates chan *update
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+
+	mu      sync.Mutex
+	current image         // visible, durable
+	moved   chan struct{} // closed and made anew when current moves on
+	watches map[*Watch]struct{}
+
+	ended  chan struct{} // closed when the store has ended
+	failed error         // why it ended, set before
 }
 
-// Snapshot is all records at one moment. It never changes.
-type Snapshot struct{}
+// update is one caller's transaction on its way to the committer.
+type update struct {
+	ctx  context.Context
+	fn   func(*Tx) error
+	done chan error
+}
 
-func (*Snapshot) view() {}
-
-// Tx is one transaction, valid until the function it was given to returns.
-type Tx struct{}
-
-func (*Tx) view() {}
-
-// Store is a process's access to the records.
-type Store struct{}
+// ErrClosed is returned by a store that has been closed.
+var ErrClosed = errors.New("the store is closed")
 
 // Open loads all records from the backend and follows its changes until Close.
-func Open(ctx context.Context, b Backend) (*Store, error) { panic("unwritten") }
-
-// View returns the newest snapshot.
-func (s *Store) View() *Snapshot { panic("unwritten") }
-
-// Update runs fn in a transaction, see the package comment.
-func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error { panic("unwritten") }
-
-// Event is one committed change of one record.
-type Event struct {
-	Table string // Table.Name
-	Key   state.Key
-	// Old and New are *T of the table; Old is nil when the record was made, New
-	// when it was deleted.
-	Old, New any
+func Open(ctx context.Context, b Backend) (*Store, error) {
+	img := newImage()
+	rev, err := b.Load(ctx, func(path string, value []byte, rev int64) error {
+		_, err := img.apply(rev, Change{Path: path, Value: value})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load the records: %w", err)
+	}
+	img.rev = rev
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Store{
+		backend: b, updates: make(chan *update, 256), stop: stop,
+		current: img, moved: make(chan struct{}), watches: map[*Watch]struct{}{}, ended: make(chan struct{}),
+	}
+	s.done.Go(func() {
+		err := b.Watch(ctx, rev, s.changed)
+		if err == nil || ctx.Err() != nil {
+			err = ErrClosed
+		}
+		s.end(err)
+	})
+	s.done.Go(func() { s.commitLoop(ctx) })
+	return s, nil
 }
 
-// Watch delivers changes in the order of their commits.
-type Watch struct{}
+// View returns the newest snapshot.
+func (s *Store) View() *Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Snapshot{image: s.current}
+}
 
-// Next waits for changes and returns all that are there. It returns an error
-// only when ctx or the store ended.
-func (w *Watch) Next(ctx context.Context) ([]Event, error) { panic("unwritten") }
+// Update runs fn in a transaction, see the package comment.
+func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	u := &update{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	select {
+	case s.updates <- u:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.ended:
+		return s.failed
+	}
+	// Once taken, the outcome is awaited whatever the caller's context says: it
+	// may be durable already.
+	select {
+	case err := <-u.done:
+		return err
+	case <-s.ended:
+		select {
+		case err := <-u.done:
+			return err
+		default:
+			return s.failed
+		}
+	}
+}
 
-// Close ends the watch.
-func (w *Watch) Close() { panic("unwritten") }
+// changed takes a commit that the backend has seen, this process's or another's.
+func (s *Store) changed(rev int64, changes []Change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if rev <= s.current.rev {
+		return
+	}
+	img := s.current
+	var events []Event
+	for _, c := range changes {
+		ev, err := img.apply(rev, c)
+		if err != nil {
+			// Going on without it would serve wrong answers.
+			go s.end(err)
+			return
+		}
+		if ev != nil {
+			events = append(events, *ev)
+		}
+	}
+	img.rev = rev
+	s.publish(img, events)
+}
 
-// ViewAndWatch returns a snapshot and a watch of all changes to the named
-// tables (none: all) after that snapshot, and only those.
-func (s *Store) ViewAndWatch(tables ...string) (*Snapshot, *Watch) { panic("unwritten") }
+// publish makes an image the visible one. The caller holds the lock.
+func (s *Store) publish(img image, events []Event) {
+	s.current = img
+	close(s.moved)
+	s.moved = make(chan struct{})
+	for w := range s.watches {
+		w.deliver(events)
+	}
+}
+
+// reach waits until the visible image is of revision rev or later.
+func (s *Store) reach(ctx context.Context, rev int64) error {
+	for {
+		s.mu.Lock()
+		at, moved := s.current.rev, s.moved
+		s.mu.Unlock()
+		if at >= rev {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-s.ended:
+			return s.failed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// end makes all calls, waiting and to come, return err. The first one counts.
+func (s *Store) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.ended:
+	default:
+		s.failed = err
+		close(s.ended)
+	}
+}
 
 // Close stops following the backend and closes it.
-func (s *Store) Close() error { panic("unwritten") }
-
-// Table is one kind of record.
-type Table[T any] struct{}
-
-// Index finds a table's records by another value than their key.
-type Index[T any] struct{}
-
-// Name is the table's name, as in "ecs/task".
-func (t *Table[T]) Name() string { panic("unwritten") }
-
-// Get returns one record.
-func (t *Table[T]) Get(v View, k state.Key) (*T, bool) { panic("unwritten") }
-
-// List yields the records of a scope whose ID begins with prefix, by ID.
-func (t *Table[T]) List(v View, s state.Scope, prefix string) iter.Seq[*T] { panic("unwritten") }
-
-// All yields all records in all scopes, by key.
-func (t *Table[T]) All(v View) iter.Seq[*T] { panic("unwritten") }
-
-// By yields the records that the index files under value, by key.
-func (t *Table[T]) By(v View, ix Index[T], value string) iter.Seq[*T] { panic("unwritten") }
-
-// Put writes a record. The transaction keeps rec: don't change it afterwards.
-func (t *Table[T]) Put(tx *Tx, rec *T) { panic("unwritten") }
-
-// Delete removes a record, if it is there.
-func (t *Table[T]) Delete(tx *Tx, k state.Key) { panic("unwritten") }
+func (s *Store) Close() error {
+	s.end(ErrClosed)
+	s.stop()
+	s.done.Wait()
+	return s.backend.Close()
+}

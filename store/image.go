@@ -1,0 +1,134 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/cilium/statedb/part"
+
+	"github.com/berth/berth/state"
+)
+
+// root begins all paths.
+const root = "/berth/v1/"
+
+// image is all records at one revision, as values of immutable radix trees: a
+// copy of the struct is a copy of the whole.
+type image struct {
+	rev     int64
+	records part.Tree[*entry] // by table, NUL, key
+	index   part.Tree[*entry] // by table, NUL, index, NUL, value, NUL, key
+}
+
+// entry is one record in its place. Only the committer writes one, before
+// anybody else can see it.
+type entry struct {
+	rec  any
+	key  state.Key
+	path string
+	rev  int64
+}
+
+func newImage() image {
+	return image{records: part.New[*entry](part.RootOnlyWatch), index: part.New[*entry](part.RootOnlyWatch)}
+}
+
+// descriptor is a table without its type.
+type descriptor struct {
+	name    string
+	decode  func([]byte) (rec any, key state.Key, err error)
+	indexes func(rec any, file func(index, value string))
+}
+
+// split takes a path apart into its table and key.
+func split(path string) (table string, key state.Key, err error) {
+	p := strings.SplitN(strings.TrimPrefix(path, root), "/", 5)
+	if !strings.HasPrefix(path, root) || len(p) != 5 {
+		return "", key, fmt.Errorf("%q is not the path of a record", path)
+	}
+	blank := func(s string) string {
+		if s == "-" {
+			return ""
+		}
+		return s
+	}
+	return p[2] + "/" + p[3], state.Key{Scope: state.Scope{Account: blank(p[0]), Region: blank(p[1])}, ID: p[4]}, nil
+}
+
+// join makes a record's path.
+func join(table string, k state.Key) string {
+	scope := state.Key{Scope: k.Scope}.String()
+	return root + scope + table + "/" + k.ID
+}
+
+func recordKey(table string, k state.Key) []byte {
+	return []byte(table + "\x00" + k.String())
+}
+
+func indexKey(table, index, value string, k state.Key) []byte {
+	b := append(indexPrefix(table, index, value), k.String()...)
+	return b
+}
+
+func indexPrefix(table, index, value string) []byte {
+	return []byte(table + "\x00" + index + "\x00" + value + "\x00")
+}
+
+// apply makes a committed change. It returns nil for a record of a table that
+// this version doesn't know: a newer one may have written it.
+func (img *image) apply(rev int64, c Change) (*Event, error) {
+	table, key, err := split(c.Path)
+	if err != nil {
+		return nil, err
+	}
+	d, ok := tables[table]
+	if !ok {
+		return nil, nil
+	}
+	if c.Value == nil {
+		return img.remove(d, key), nil
+	}
+	rec, key, err := d.decode(c.Value)
+	if err != nil {
+		return nil, fmt.Errorf("read the record %s: %w", c.Path, err)
+	}
+	return img.put(d, &entry{rec: rec, key: key, path: c.Path, rev: rev}), nil
+}
+
+func (img *image) put(d *descriptor, e *entry) *Event {
+	ev := &Event{Table: d.name, Key: e.key, New: e.rec}
+	old, had, tree := img.records.Insert(recordKey(d.name, e.key), e)
+	img.records = tree
+	if had {
+		ev.Old = old.rec
+		img.unfile(d, old)
+	}
+	d.indexes(e.rec, func(index, value string) {
+		_, _, img.index = img.index.Insert(indexKey(d.name, index, value, e.key), e)
+	})
+	return ev
+}
+
+func (img *image) remove(d *descriptor, k state.Key) *Event {
+	old, had, tree := img.records.Delete(recordKey(d.name, k))
+	if !had {
+		return nil
+	}
+	img.records = tree
+	img.unfile(d, old)
+	return &Event{Table: d.name, Key: k, Old: old.rec}
+}
+
+func (img *image) unfile(d *descriptor, e *entry) {
+	d.indexes(e.rec, func(index, value string) {
+		_, _, img.index = img.index.Delete(indexKey(d.name, index, value, e.key))
+	})
+}
+
+func encode(rec any) ([]byte, error) {
+	var b bytes.Buffer
+	err := json.NewEncoder(&b).Encode(rec)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
