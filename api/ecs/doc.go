@@ -11,9 +11,10 @@
 // # Files
 //
 //	service.go     Service, and how requests name clusters and definitions
-//	tags.go        tags: rules, and tagging of any ECS resource
-//	cluster*.go    clusters, their settings and capacity providers
-//	taskdef*.go    task definitions: register, read, retire
+//	ledger.go      the fidelity ledger, and Check
+//	tags.go        the rules of tags; tagging.go tags any ECS resource
+//	cluster.go     clusters and their settings; capacity.go their capacity providers
+//	taskdef*.go    task definitions: register, read, retire, list
 //	validate*.go   the rules that a definition must keep, without the store
 //	size.go        Fargate's CPU and memory matrix
 //	task_*.go      tasks: run, stop, describe, list

@@ -27,18 +27,21 @@ func Ledger() *fidelity.Ledger {
 func Inputs() map[string]reflect.Type { return fidelity.Inputs((*ecs.Client)(nil)) }
 
 // Check refuses a request that sets a field which the ledger refuses. Package
-// wire calls it before each operation. The error is that which ECS gives for a
-// parameter that cannot be used, InvalidParameterException; operations on task
-// definitions answer ClientException, as their own validation does.
+// wire calls it before each operation. The error is InvalidParameterException,
+// which ECS gives for a parameter that cannot be used; for a task definition it
+// is ClientException, as of all that is wrong with one, and what AWS would
+// refuse too is refused first, in AWS's words.
 func (s *Service) Check(ctx context.Context, operation string, in any) error {
 	refusals := s.ledger.Refusals(operation, in)
 	if len(refusals) == 0 {
 		return nil
 	}
-	r := refusals[0]
 	fail := invalid
-	if operation == "RegisterTaskDefinition" {
+	if register, ok := in.(*ecs.RegisterTaskDefinitionInput); ok {
+		if _, err := definition(register); err != nil {
+			return err
+		}
 		fail = clientError
 	}
-	return fail("%s is not supported: %s.", r.Path, r.Reason)
+	return fail("%s is not supported: %s.", refusals[0].Path, refusals[0].Reason)
 }

@@ -148,7 +148,7 @@ func parseTaskDefinition(c wire.Caller, ref string) (family string, revision int
 	}
 	n, err := strconv.ParseInt(number, 10, 32)
 	if err != nil || n < 1 {
-		return "", 0, clientError("Invalid revision number. Number: %s", number)
+		return "", 0, invalid("Invalid revision number. Number: %s", number)
 	}
 	return family, int32(n), nil
 }

@@ -45,11 +45,14 @@ func fargateSize(cpu, memory string) (size, error) {
 	if err != nil {
 		return size{}, err
 	}
-	if c == 0 || m == 0 {
-		return size{}, clientError("Fargate requires that 'cpu' and 'memory' be defined at the task level.")
+	switch {
+	case c == 0:
+		return size{}, clientError("Fargate requires that 'cpu' be defined at the task level.")
+	case m == 0:
+		return size{}, clientError("Fargate requires that 'memory' be defined at the task level.")
 	}
 	if !slices.ContainsFunc(fargateRows, func(r fargateRow) bool { return r.cpu == c && r.allows(m) }) {
-		return size{}, clientError("No Fargate configuration exists for given values: %d CPU, %d memory. See the Amazon ECS documentation for the valid values.", c, m)
+		return size{}, clientError("No Fargate configuration exists for given values: %d CPU, %d memory.", c, m)
 	}
 	return size{cpu: c, memory: m}, nil
 }

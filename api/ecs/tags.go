@@ -19,9 +19,6 @@ const (
 
 // tagsFrom checks the tags of a request and returns them in its order.
 func tagsFrom(in []types.Tag) ([]state.Tag, error) {
-	if len(in) > maxTags {
-		return nil, invalid("The number of tags must be at most %d.", maxTags)
-	}
 	seen := map[string]bool{}
 	var out []state.Tag
 	for _, t := range in {
@@ -33,13 +30,31 @@ func tagsFrom(in []types.Tag) ([]state.Tag, error) {
 		case utf8.RuneCountInString(value) > maxTagValue:
 			return nil, invalid("The value of the tag '%s' must be at most %d characters long.", key, maxTagValue)
 		case seen[key]:
-			return nil, invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+			return nil, invalid("Duplicate tag keys found: '%s'.", key)
 		}
 		seen[key] = true
 		out = append(out, state.Tag{Key: key, Value: value})
 	}
-	return out, nil
+	return out, checkTagCount(out)
 }
+
+// checkTagCount keeps a resource to its number of tags. Those of AWS's own do
+// not count.
+func checkTagCount(tags []state.Tag) error {
+	n := 0
+	for _, t := range tags {
+		if !reserved(t.Key) {
+			n++
+		}
+	}
+	if n > maxTags {
+		return invalid("The number of tags must be at most %d.", maxTags)
+	}
+	return nil
+}
+
+// reserved says whether a key is for AWS's own tags.
+func reserved(key string) bool { return strings.HasPrefix(strings.ToLower(key), "aws:") }
 
 // checkTagKey refuses keys of a wrong length, and those of AWS's own.
 func checkTagKey(key string) error {
@@ -48,7 +63,7 @@ func checkTagKey(key string) error {
 		return invalid("Tag keys must not be empty.")
 	case n > maxTagKey:
 		return invalid("Tag keys must be at most %d characters long.", maxTagKey)
-	case strings.HasPrefix(strings.ToLower(key), "aws:"):
+	case reserved(key):
 		return invalid("The tag key '%s' is not allowed: keys that begin with aws: are reserved.", key)
 	}
 	return nil
