@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -52,19 +53,16 @@ func (n *Network) Attach(ctx context.Context, task string, i state.Interface) (s
 	if err := v.settled(ctx, want.addr); err != nil {
 		return "", fmt.Errorf("attach %s: wait until the last interface with %s is gone: %w", i.ENI, want.addr, err)
 	}
-	v.mu.Lock()
-	v.coming++
-	err = n.open(v)
-	v.mu.Unlock()
-	if err == nil {
-		err = n.build(want, i)
+	if err := v.reserve(want); err != nil {
+		return "", err
 	}
+	err = n.build(want, i)
 	v.mu.Lock()
-	v.coming--
+	delete(v.coming, want.addr)
 	v.mu.Unlock()
 	if err != nil {
-		n.doom(want)
-		return "", fmt.Errorf("attach %s to task %s in %s: %w", i.ENI, task, i.VPC, err)
+		err = fmt.Errorf("attach %s to task %s in %s: %w", i.ENI, task, i.VPC, err)
+		return "", errors.Join(err, n.discard(want))
 	}
 	n.mu.Lock()
 	n.enis[i.ENI] = want
@@ -92,9 +90,31 @@ func isName(s string) bool {
 	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
+// reserve keeps an address of the VPC for an interface that is being attached.
+func (v *vpc) reserve(a *attachment) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, other := range v.ports {
+		if other.addr == a.addr {
+			return fmt.Errorf("attach %s: %s has the address %s: detach it first", a.eni, other.eni, a.addr)
+		}
+	}
+	if other := v.coming[a.addr]; other != nil {
+		return fmt.Errorf("attach %s: %s is being attached with the address %s", a.eni, other.eni, a.addr)
+	}
+	v.coming[a.addr] = a
+	return nil
+}
+
 // build makes all of an interface; the receipt is written last.
 func (n *Network) build(a *attachment, i state.Interface) error {
 	v := a.vpc
+	v.mu.Lock()
+	err := n.open(v)
+	v.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	// What a failed attempt left would be in the way.
 	if err := v.deletePorts([]string{portName(a.eni)}); err != nil {
 		return err
@@ -123,9 +143,7 @@ func (n *Network) build(a *attachment, i state.Interface) error {
 		return explain("set neighbour of "+attrs.Name, err)
 	}
 	err = v.ns.link.RouteAdd(&netlink.Route{Dst: hostNet(a.addr), LinkIndex: port.Attrs().Index, Scope: netlink.SCOPE_LINK})
-	if errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("address %s has another interface in %s: detach that first", a.addr, v.id)
-	} else if err != nil {
+	if err != nil {
 		return explain(fmt.Sprintf("route %s in %s", a.addr, v.id), err)
 	}
 	if err := n.host.addPrivate(a.addr, v.link, v.slot); err != nil {
@@ -133,9 +151,9 @@ func (n *Network) build(a *attachment, i state.Interface) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.have != nil { // else the table is about to be rebuilt with all ports
-		if err := errors.Join(v.gates.addElements(v.gates.ports(), elements(a)), v.gates.commit()); err != nil {
-			v.have = nil
+	if v.written { // else Configure is about to write it with all ports
+		if err := errors.Join(v.gates.addElements(v.gates.ports(), []nftables.SetElement{a.port()}), v.gates.commit()); err != nil {
+			v.written = false
 			return err
 		}
 	}
@@ -156,11 +174,9 @@ func taskSettings(ns *namespace) error {
 	if err := ns.link.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(metadata), Scope: int(netlink.SCOPE_HOST)}); err != nil {
 		return explain("give "+MetadataAddress+" to lo", err)
 	}
-	// BBR halves the throughput between tasks of a host. A kernel without
-	// cubic, or that doesn't allow it here, is as it was.
-	const congestion = "/proc/sys/net/ipv4/tcp_congestion_control"
-	if now, err := os.ReadFile(congestion); err == nil && strings.TrimSpace(string(now)) == "bbr" {
-		_ = os.WriteFile(congestion, []byte("cubic"), 0o644)
+	if prefersCubic() {
+		// A host that doesn't allow it has said so at Open.
+		_ = sysctl("ipv4/tcp_congestion_control", "cubic")
 	}
 	return quietIPv6("default")
 }
@@ -205,34 +221,46 @@ func (n *Network) Detach(ctx context.Context, eni string) error {
 
 // detach does Detach's work. The caller holds the ENI's lock.
 func (n *Network) detach(a *attachment) error {
-	v := a.vpc
-	v.mu.Lock()
-	// Without its receipt, it is removed by the next process should this one end.
-	port, err := v.ns.link.LinkByName(portName(a.eni))
-	if err == nil {
-		err = v.ns.link.LinkSetAlias(port, "leaving")
+	if err := a.vpc.unplug(a); err != nil {
+		return fmt.Errorf("detach %s: %w", a.eni, err)
 	}
-	if errors.As(err, &netlink.LinkNotFoundError{}) {
-		err = nil
-	}
-	if err == nil && v.have != nil {
-		err = errors.Join(v.gates.deleteElements(v.gates.ports(), elements(a)), v.gates.commit())
-	}
-	if err != nil {
-		v.have = nil // the next Configure writes it anew
-		v.mu.Unlock()
-		return explain("detach "+a.eni, err)
-	}
-	delete(v.ports, a.eni)
-	v.mu.Unlock()
 	n.mu.Lock()
 	delete(n.enis, a.eni)
 	n.mu.Unlock()
-	err = v.ns.link.RouteDel(&netlink.Route{Dst: hostNet(a.addr), Scope: netlink.SCOPE_LINK})
-	if errors.Is(err, unix.ESRCH) {
-		err = nil
+	return n.discard(a)
+}
+
+// unplug stops an interface's packets.
+func (v *vpc) unplug(a *attachment) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	name := portName(a.eni)
+	// Without its receipt, it is removed by the next process should this one end.
+	port, err := v.ns.link.LinkByName(name)
+	if err == nil {
+		err = v.ns.link.LinkSetAlias(port, "leaving")
 	}
-	err = errors.Join(explain("remove the route to "+a.addr.String(), err), n.host.removePrivate(a.addr, v.link))
+	if err != nil && !errors.As(err, &netlink.LinkNotFoundError{}) {
+		return explain("take the receipt from "+name, err)
+	}
+	err = v.ns.link.RouteDel(&netlink.Route{Dst: hostNet(a.addr), Scope: netlink.SCOPE_LINK})
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return explain(fmt.Sprintf("remove the route to %s in %s", a.addr, v.ns.name), err)
+	}
+	if v.written {
+		if err := errors.Join(v.gates.deleteElements(v.gates.ports(), []nftables.SetElement{a.port()}), v.gates.commit()); err != nil {
+			v.written = false // the next Configure writes it anew
+			return err
+		}
+	}
+	delete(v.ports, a.eni)
+	return nil
+}
+
+// discard hides an interface, or what was made of one, from the host and leaves
+// the rest to the reaper.
+func (n *Network) discard(a *attachment) error {
+	err := n.host.removePrivate(a.addr, a.vpc.link)
 	n.doom(a)
 	return err
 }

@@ -1,7 +1,6 @@
 package network
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -30,9 +28,8 @@ var linkRange = netip.MustParsePrefix("169.254.64.0/18")
 // routeProtocol marks our routes on the host.
 const routeProtocol = 190
 
-// wasOff is a chain without use: its presence in an instance's host table says
-// that IP forwarding was off before Berth came.
-const wasOff = "forwarding-was-off"
+// tablePrefix begins the names of all instances' tables on the host.
+const tablePrefix = "berth-"
 
 // host is what the instance has in the host's own namespace: a table, an end of
 // each VPC's link, and routes over those.
@@ -42,9 +39,10 @@ type host struct {
 	ns       *namespace
 	mtu      int
 
-	mu    sync.Mutex
-	conn  *nftables.Conn
-	table *nftables.Table
+	mu     sync.Mutex
+	conn   *nftables.Conn
+	table  *nftables.Table
+	public map[netip.Addr]int // public address → link that it is routed over
 }
 
 // slot is one host–VPC link's place in linkRange.
@@ -72,7 +70,8 @@ func openHost(cfg Config) (*host, error) {
 		return nil, err
 	}
 	h := &host{instance: cfg.Instance, log: cfg.Log, ns: ns,
-		table: &nftables.Table{Name: "berth-" + cfg.Instance, Family: nftables.TableFamilyIPv4}}
+		table:  &nftables.Table{Name: tablePrefix + cfg.Instance, Family: nftables.TableFamilyIPv4},
+		public: map[netip.Addr]int{}}
 	if h.conn, err = ns.nft(); err != nil {
 		ns.close()
 		return nil, explain("open nftables on the host", err)
@@ -103,61 +102,16 @@ func (h *host) prepare() error {
 	if err != nil {
 		return err
 	}
-	public := map[netip.Addr]bool{}
 	for _, l := range links {
-		routes, err := h.publicRoutes(l.Attrs().Index)
+		routes, err := h.routes(unix.RT_TABLE_LOCAL, l.Attrs().Index)
 		if err != nil {
 			return err
 		}
-		for a := range routes {
-			public[a] = true
+		for _, a := range routes {
+			h.public[a] = l.Attrs().Index
 		}
 	}
-	off, err := h.forwardingWasOff()
-	if err != nil {
-		return err
-	}
-	if err := h.writeTable(public, off); err != nil {
-		return err
-	}
-	return h.ns.do(func() error { return sysctl("ipv4/ip_forward", "1") })
-}
-
-// forwardingWasOff says whether forwarding was off before any instance of Berth
-// came. Who finds another instance's mark takes it over, so that the last one
-// to leave restores it.
-func (h *host) forwardingWasOff() (bool, error) {
-	marked, _, err := h.marks()
-	if err != nil || marked {
-		return marked, err
-	}
-	var now []byte
-	err = h.ns.do(func() (err error) {
-		now, err = os.ReadFile("/proc/sys/net/ipv4/ip_forward")
-		return explain("read whether the host forwards packets", err)
-	})
-	return strings.TrimSpace(string(now)) == "0", err
-}
-
-// marks reads whether an instance marked that forwarding was off, and whether
-// there are other instances. It warns of what would stop forwarded packets.
-func (h *host) marks() (marked, others bool, err error) {
-	chains, err := h.conn.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
-	if err != nil {
-		return false, false, explain("list nftables chains of the host", err)
-	}
-	for _, c := range chains {
-		switch {
-		case strings.HasPrefix(c.Table.Name, "berth-"):
-			marked = marked || c.Name == wasOff
-			others = others || c.Table.Name != h.table.Name
-		case c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookForward && c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop:
-			h.log.Warn("the host drops forwarded packets that no rule of its own accepts: tasks reach nothing beyond the host until one does",
-				"table", c.Table.Name, "chain", c.Name,
-				"remedy", "iptables -I DOCKER-USER -i bv+ -j ACCEPT; iptables -I DOCKER-USER -o bv+ -j ACCEPT (FORWARD where there is no Docker)")
-		}
-	}
-	return marked, others, nil
+	return h.set(h.writeTable)
 }
 
 func (h *host) publicSet() *nftables.Set {
@@ -165,12 +119,12 @@ func (h *host) publicSet() *nftables.Set {
 }
 
 // writeTable replaces the instance's table on the host in one transaction.
-func (h *host) writeTable(public map[netip.Addr]bool, off bool) error {
+func (h *host) writeTable(marks []string) error {
 	h.conn.AddTable(h.table) // so that there is one to delete
 	h.conn.DelTable(h.table)
 	h.conn.AddTable(h.table)
 	var known []nftables.SetElement
-	for a := range public {
+	for a := range h.public {
 		known = append(known, nftables.SetElement{Key: a.AsSlice()})
 	}
 	if err := h.conn.AddSet(h.publicSet(), known); err != nil {
@@ -198,8 +152,8 @@ func (h *host) writeTable(public map[netip.Addr]bool, off bool) error {
 	chain("leave", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource,
 		match(iifname(ours), source, links, []expr.Any{&expr.Masq{}}),
 		match(oifname(ours), source, loopback, []expr.Any{&expr.Masq{}}))
-	if off {
-		h.conn.AddChain(&nftables.Chain{Table: h.table, Name: wasOff})
+	for _, m := range marks {
+		h.conn.AddChain(&nftables.Chain{Table: h.table, Name: m})
 	}
 	return h.commit()
 }
@@ -344,14 +298,6 @@ func (h *host) connect(vpc string, ns *namespace) (int, slot, error) {
 	return index, s, nil
 }
 
-// quietIPv6 turns IPv6 off on a link where the kernel has it at all.
-func quietIPv6(link string) error {
-	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
-		return nil
-	}
-	return sysctl("ipv6/conf/"+link+"/disable_ipv6", "1")
-}
-
 // ipNet and neighbour are netip's values in netlink's terms.
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
@@ -390,48 +336,51 @@ func (h *host) addPrivate(addr netip.Addr, link int, s slot) error {
 
 // removePrivate takes back what addPrivate did.
 func (h *host) removePrivate(addr netip.Addr, link int) error {
-	err := h.ns.link.RouteDel(&netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: hostNet(addr), LinkIndex: link, Protocol: routeProtocol})
+	if link == 0 { // the VPC never came to be
+		return nil
+	}
+	return h.removeRoute(unix.RT_TABLE_MAIN, addr, link)
+}
+
+func (h *host) removeRoute(table int, addr netip.Addr, link int) error {
+	err := h.ns.link.RouteDel(&netlink.Route{Table: table, Dst: hostNet(addr), LinkIndex: link, Protocol: routeProtocol})
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	return explain(fmt.Sprintf("remove the route to %s on the host", addr), err)
 }
 
-// publicRoutes lists the public addresses that the host sends over a link.
-func (h *host) publicRoutes(link int) (map[netip.Addr]bool, error) {
+// routes lists the addresses in a table that the host sends over a link of ours.
+func (h *host) routes(table, link int) ([]netip.Addr, error) {
 	routes, err := h.ns.link.RouteListFiltered(unix.AF_INET,
-		&netlink.Route{Table: unix.RT_TABLE_LOCAL, LinkIndex: link, Protocol: routeProtocol},
+		&netlink.Route{Table: table, LinkIndex: link, Protocol: routeProtocol},
 		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF|netlink.RT_FILTER_PROTOCOL)
 	if err != nil {
-		return nil, explain("list public addresses on the host", err)
+		return nil, explain("list routes on the host", err)
 	}
-	found := map[netip.Addr]bool{}
+	var found []netip.Addr
 	for _, r := range routes {
 		if a, ok := netip.AddrFromSlice(r.Dst.IP.To4()); ok {
-			found[a] = true
+			found = append(found, a)
 		}
 	}
 	return found, nil
 }
 
-// setPublic brings the public addresses of one VPC from have to want. They are
-// routed in the table "local", which alone is asked before 127.0.0.0/8.
-func (h *host) setPublic(ctx context.Context, have, want map[netip.Addr]bool, link int, s slot) error {
+// setPublic makes want the public addresses that lead over a link. They are
+// routed in the table "local", which alone is asked before 127.0.0.0/8. An
+// address may come from another VPC, whose own call then leaves it be.
+func (h *host) setPublic(want map[netip.Addr]netip.Addr, link int, s slot) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var gone, more []nftables.SetElement
-	for a := range have {
-		if want[a] {
-			continue
+	for a, l := range h.public {
+		if _, ok := want[a]; !ok && l == link {
+			gone = append(gone, nftables.SetElement{Key: a.AsSlice()})
 		}
-		err := h.ns.link.RouteDel(&netlink.Route{Table: unix.RT_TABLE_LOCAL, Dst: hostNet(a), LinkIndex: link, Protocol: routeProtocol})
-		if err != nil && !errors.Is(err, unix.ESRCH) {
-			return explain(fmt.Sprintf("remove public address %s", a), err)
-		}
-		gone = append(gone, nftables.SetElement{Key: a.AsSlice()})
 	}
 	for a := range want {
-		if !have[a] {
+		if h.public[a] != link {
 			more = append(more, nftables.SetElement{Key: a.AsSlice()})
 		}
 	}
@@ -448,19 +397,29 @@ func (h *host) setPublic(ctx context.Context, have, want map[netip.Addr]bool, li
 	if err := h.commit(); err != nil {
 		return err
 	}
-	for a := range want {
-		if have[a] {
-			continue
+	for _, e := range gone {
+		a, _ := netip.AddrFromSlice(e.Key)
+		if err := h.removeRoute(unix.RT_TABLE_LOCAL, a, link); err != nil {
+			return err
 		}
-		err := h.ns.link.RouteAdd(h.route(unix.RT_TABLE_LOCAL, a, link, s))
+		delete(h.public, a)
+	}
+	for _, e := range more {
+		a, _ := netip.AddrFromSlice(e.Key)
+		add := h.ns.link.RouteAdd
+		if _, ours := h.public[a]; ours {
+			add = h.ns.link.RouteReplace
+		}
+		err := add(h.route(unix.RT_TABLE_LOCAL, a, link, s))
 		if errors.Is(err, unix.EEXIST) {
 			err = fmt.Errorf("%w (the host has this address itself, or another instance maps it: use another pool of public addresses)", err)
 		}
 		if err != nil {
 			return explain(fmt.Sprintf("map public address %s", a), err)
 		}
+		h.public[a] = link
 	}
-	return ctx.Err()
+	return nil
 }
 
 // remove takes the table away and restores forwarding if no instance is left.
@@ -470,14 +429,8 @@ func (h *host) remove() error {
 		return err
 	}
 	defer unlock()
-	marked, others, err := h.marks()
-	if err != nil {
+	if err := h.restore(); err != nil {
 		return err
-	}
-	if marked && !others {
-		if err := h.ns.do(func() error { return sysctl("ipv4/ip_forward", "0") }); err != nil {
-			return err
-		}
 	}
 	h.conn.AddTable(h.table)
 	h.conn.DelTable(h.table)

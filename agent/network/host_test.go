@@ -70,6 +70,7 @@ func newLab(t testing.TB) *lab {
 		must(t, end.ns.link.LinkSetUp(l))
 	}
 	must(t, host.link.RouteAdd(&netlink.Route{Gw: labWorld.AsSlice()}))
+	must(t, host.do(func() error { return sysctl("ipv4/conf/all/rp_filter", "1") })) // as strict as hosts are
 	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
 	return &lab{t: t, host: host, world: world, cfg: Config{Instance: id, Node: "node-1", HostNS: host.path(), Log: log}}
 }

@@ -2,7 +2,6 @@ package network
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -139,15 +138,6 @@ func onThread(f func() error) error {
 		done <- err
 	}()
 	return <-done
-}
-
-// sysctl writes a kernel setting of the calling thread's namespace.
-func sysctl(name, value string) error {
-	path := filepath.Join("/proc/sys/net", name)
-	if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
-		return explain(fmt.Sprintf("set %s to %s", path, value), err)
-	}
-	return nil
 }
 
 // prepareNetnsDir makes /run/netns as iproute2 does: a shared mount, so that

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/nftables"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth/berth/state"
@@ -58,7 +56,7 @@ func Open(ctx context.Context, cfg Config) (*Network, error) {
 	if n.host, err = openHost(cfg); err != nil {
 		return nil, fmt.Errorf("open network: %w", err)
 	}
-	if err := n.adopt(ctx); err != nil {
+	if err := n.takeOver(ctx); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("open network: %w", err)
 	}
@@ -83,8 +81,8 @@ func (n *Network) names() ([]string, error) {
 	return names, nil
 }
 
-// adopt takes over what is there.
-func (n *Network) adopt(ctx context.Context) error {
+// takeOver adopts what is there and removes what is half-made.
+func (n *Network) takeOver(ctx context.Context) error {
 	names, err := n.names()
 	if err != nil {
 		return err
@@ -96,19 +94,7 @@ func (n *Network) adopt(ctx context.Context) error {
 		if !strings.HasPrefix(name, "vpc-") {
 			continue
 		}
-		v := n.vpc(name)
-		v.mu.Lock()
-		err := n.open(v)
-		var halfMade []string
-		if err == nil {
-			halfMade, err = v.adopt()
-		}
-		if err == nil {
-			err = v.deletePorts(halfMade)
-		}
-		maps.Copy(n.enis, v.ports)
-		v.mu.Unlock()
-		if err != nil {
+		if err := n.adopt(n.vpc(name)); err != nil {
 			return err
 		}
 	}
@@ -211,7 +197,7 @@ func (n *Network) Configure(ctx context.Context, plans []state.VPCPlan) error {
 		planned[p.VPC] = true
 		v := n.vpc(p.VPC)
 		v.mu.Lock()
-		if err := n.configure(ctx, v, p); err != nil {
+		if err := n.configure(v, p); err != nil {
 			errs = append(errs, fmt.Errorf("configure %s: %w", p.VPC, err))
 		}
 		v.mu.Unlock()
@@ -224,12 +210,12 @@ func (n *Network) Configure(ctx context.Context, plans []state.VPCPlan) error {
 			continue
 		}
 		v.mu.Lock()
-		if err := n.remove(ctx, v); err != nil {
+		if err := n.remove(v); err != nil {
 			errs = append(errs, fmt.Errorf("remove %s: %w", id, err))
 		}
 		v.mu.Unlock()
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, ctx.Err())...)
 }
 
 // Close waits for what goes on behind and lets go. Everything stays as it is.
@@ -292,7 +278,3 @@ func tidyNetnsDir() error {
 	}
 	return nil
 }
-
-var _ netlink.CustomConntrackFilter = connectionsOf{}
-
-func elements(a *attachment) []nftables.SetElement { return []nftables.SetElement{a.port()} }

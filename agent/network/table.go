@@ -106,7 +106,7 @@ func (g *gates) deleteElements(s *nftables.Set, e []nftables.SetElement) error {
 // and nothing else.
 func (g *gates) reset(old []*nftables.Table) error {
 	for _, t := range old {
-		g.conn.DelTable(t)
+		g.conn.DelTable(&nftables.Table{Name: t.Name, Family: t.Family})
 	}
 	g.conn.AddTable(g.table)
 	for _, s := range []*nftables.Set{g.ports(), g.verdicts("egress"), g.verdicts("ingress"), g.addresses("inbound"), g.addresses("outbound")} {
@@ -135,6 +135,7 @@ func (g *gates) reset(old []*nftables.Table) error {
 	chain("local", nftables.ChainTypeFilter, nftables.ChainHookInput, 0, drop,
 		match(iifname("lo"), verdict(expr.VerdictAccept, "")))
 	chain("egress-gate", nftables.ChainTypeFilter, nftables.ChainHookForward, 0, drop,
+		match(iifname(hostLink), oifname(hostLink), verdict(expr.VerdictDrop, "")),
 		match(iifname(hostLink), verdict(expr.VerdictAccept, "")),
 		match(ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept, "")),
 		match(source, lookupVerdict("egress")))

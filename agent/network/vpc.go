@@ -1,7 +1,6 @@
 package network
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -26,11 +25,13 @@ type vpc struct {
 	gates  *gates
 	link   int // index of the host's end of its link
 	slot   slot
-	ports  map[string]*attachment // by ENI
-	coming int                    // interfaces being attached
-	have   *ruleset               // what the table holds; nil: not known
-	ranges map[netip.Prefix]bool  // that are dead ends where no interface has the address
-	public map[netip.Addr]bool    // routed here by the host
+	ports  map[string]*attachment     // by ENI
+	coming map[netip.Addr]*attachment // being attached
+	ranges map[netip.Prefix]bool      // dead ends where no interface has the address
+	// written says that the table is in the kernel and holds the ports; have is
+	// what else it holds, nil if that isn't known.
+	written bool
+	have    *ruleset
 
 	// leaving are addresses whose interface is being torn down; each channel
 	// is closed when nothing of it is left.
@@ -41,7 +42,7 @@ type vpc struct {
 }
 
 func newVPC(id string) *vpc {
-	v := &vpc{id: id, ports: map[string]*attachment{}, leaving: map[netip.Addr]chan struct{}{}}
+	v := &vpc{id: id, ports: map[string]*attachment{}, coming: map[netip.Addr]*attachment{}, leaving: map[netip.Addr]chan struct{}{}}
 	v.idle = sync.NewCond(&v.mu)
 	return v
 }
@@ -72,7 +73,7 @@ func (n *Network) open(v *vpc) (err error) {
 			v.close()
 		}
 	}()
-	v.ns, v.have, v.ranges = ns, nil, map[netip.Prefix]bool{}
+	v.ns, v.written, v.have, v.ranges = ns, false, nil, map[netip.Prefix]bool{}
 	if err := ns.do(routerSettings); err != nil {
 		return err
 	}
@@ -96,9 +97,6 @@ func (n *Network) open(v *vpc) (err error) {
 	if err != nil {
 		return err
 	}
-	if v.public, err = n.host.publicRoutes(v.link); err != nil {
-		return err
-	}
 	if v.gates, err = newGates(ns); err != nil {
 		return err
 	}
@@ -109,6 +107,7 @@ func (n *Network) open(v *vpc) (err error) {
 	if len(tables) == 0 {
 		return v.rebuild(&ruleset{})
 	}
+	v.written = slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == tableName })
 	return nil
 }
 
@@ -146,7 +145,7 @@ func (v *vpc) rebuild(want *ruleset) error {
 	if err != nil {
 		return explain("list nftables tables of "+v.ns.name, err)
 	}
-	v.have = nil
+	v.written, v.have = false, nil
 	if err := v.gates.reset(tables); err != nil {
 		return err
 	}
@@ -163,20 +162,16 @@ func (v *vpc) rebuild(want *ruleset) error {
 	if err := v.gates.commit(); err != nil {
 		return err
 	}
-	v.have = want
+	v.written, v.have = true, want
 	return nil
 }
 
 // configure brings the VPC to its plan. The caller holds v.mu.
-func (n *Network) configure(ctx context.Context, v *vpc, p state.VPCPlan) error {
+func (n *Network) configure(v *vpc, p state.VPCPlan) error {
 	if err := n.open(v); err != nil {
 		return err
 	}
 	want := compile(p, n.cfg.Node)
-	public := map[netip.Addr]bool{}
-	for a := range want.inbound {
-		public[a] = true
-	}
 	for _, r := range p.Prefixes {
 		if r = r.Masked(); r.Addr().Is4() && !v.ranges[r] {
 			if err := v.deadEnd(r); err != nil {
@@ -185,7 +180,7 @@ func (n *Network) configure(ctx context.Context, v *vpc, p state.VPCPlan) error 
 			v.ranges[r] = true
 		}
 	}
-	if v.have == nil {
+	if !v.written || v.have == nil {
 		if err := v.rebuild(want); err != nil {
 			return err
 		}
@@ -197,46 +192,44 @@ func (n *Network) configure(ctx context.Context, v *vpc, p state.VPCPlan) error 
 		}
 		v.have = want
 	}
-	if err := n.host.setPublic(ctx, v.public, public, v.link, v.slot); err != nil {
-		// Some may have come or gone: see which.
-		routes, again := n.host.publicRoutes(v.link)
-		if again == nil {
-			v.public = routes
-		}
-		return errors.Join(err, again)
-	}
-	v.public = public
-	return nil
+	return n.host.setPublic(want.inbound, v.link, v.slot)
 }
 
 // remove takes a VPC without interfaces off the node. The caller holds v.mu.
-func (n *Network) remove(ctx context.Context, v *vpc) error {
+func (n *Network) remove(v *vpc) error {
 	for v.reaping {
 		v.idle.Wait()
 	}
-	if v.ns == nil || len(v.ports) > 0 || v.coming > 0 {
+	if v.ns == nil || len(v.ports) > 0 || len(v.coming) > 0 {
 		return nil
 	}
-	if err := n.host.setPublic(ctx, v.public, nil, v.link, v.slot); err != nil {
+	if err := n.host.setPublic(nil, v.link, v.slot); err != nil {
 		return err
 	}
-	v.public = nil
 	name := v.ns.name
 	link := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: v.link}}
 	if err := n.host.ns.link.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
 		return explain("remove the host's link to "+v.id, err)
 	}
 	v.close()
+	v.link = 0
 	return removeNamespace(name)
 }
 
-// adopt finds the interfaces that an earlier process attached, and dooms what
-// is half-made. The caller holds v.mu.
-func (v *vpc) adopt() (halfMade []string, err error) {
+// adopt takes over the interfaces that an earlier process attached, removes
+// those that are half-made, and sets the host's routes right.
+func (n *Network) adopt(v *vpc) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := n.open(v); err != nil {
+		return err
+	}
 	links, err := v.ns.link.LinkList()
 	if err != nil {
-		return nil, explain("list links of "+v.ns.name, err)
+		return explain("list links of "+v.ns.name, err)
 	}
+	var halfMade []string
+	wanted := map[netip.Addr]bool{}
 	for _, l := range links {
 		name := l.Attrs().Name
 		if !strings.HasPrefix(name, portPrefix) {
@@ -248,9 +241,26 @@ func (v *vpc) adopt() (halfMade []string, err error) {
 			continue
 		}
 		a.vpc = v
-		v.ports[a.eni] = a
+		v.ports[a.eni], n.enis[a.eni] = a, a
+		wanted[a.addr] = true
 	}
-	return halfMade, nil
+	routed, err := n.host.routes(unix.RT_TABLE_MAIN, v.link)
+	if err != nil {
+		return err
+	}
+	for _, addr := range routed {
+		if wanted[addr] {
+			delete(wanted, addr)
+		} else if err := n.host.removePrivate(addr, v.link); err != nil {
+			return err
+		}
+	}
+	for addr := range wanted {
+		if err := n.host.addPrivate(addr, v.link, v.slot); err != nil {
+			return err
+		}
+	}
+	return v.deletePorts(halfMade)
 }
 
 // attachment is an interface of this node: what its receipt says.
