@@ -99,20 +99,20 @@ func (img *image) apply(rev int64, c Change) (*Event, error) {
 
 func (img *image) put(d *descriptor, e *entry) *Event {
 	ev := &Event{Table: d.name, Key: e.key, New: e.rec}
-	old, had, tree := img.records.Insert(recordKey(d.name, e.key), e)
+	old, had, tree := with(img.records, recordKey(d.name, e.key), e)
 	img.records = tree
 	if had {
 		ev.Old = old.rec
 		img.unfile(d, old)
 	}
 	d.indexes(e.rec, func(index, value string) {
-		_, _, img.index = img.index.Insert(indexKey(d.name, index, value, e.key), e)
+		_, _, img.index = with(img.index, indexKey(d.name, index, value, e.key), e)
 	})
 	return ev
 }
 
 func (img *image) remove(d *descriptor, k state.Key) *Event {
-	old, had, tree := img.records.Delete(recordKey(d.name, k))
+	old, had, tree := without(img.records, recordKey(d.name, k))
 	if !had {
 		return nil
 	}
@@ -123,7 +123,7 @@ func (img *image) remove(d *descriptor, k state.Key) *Event {
 
 func (img *image) unfile(d *descriptor, e *entry) {
 	d.indexes(e.rec, func(index, value string) {
-		_, _, img.index = img.index.Delete(indexKey(d.name, index, value, e.key))
+		_, _, img.index = without(img.index, indexKey(d.name, index, value, e.key))
 	})
 }
 
@@ -131,4 +131,19 @@ func encode(rec any) ([]byte, error) {
 	var b bytes.Buffer
 	err := json.NewEncoder(&b).Encode(rec)
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// with and without change a tree without closing its watch channels, which
+// nobody uses here: several versions may then grow from one, and those that are
+// given up do no harm.
+func with(t part.Tree[*entry], key []byte, e *entry) (old *entry, had bool, changed part.Tree[*entry]) {
+	txn := t.Txn()
+	old, had = txn.Insert(key, e)
+	return old, had, txn.Commit()
+}
+
+func without(t part.Tree[*entry], key []byte) (old *entry, had bool, changed part.Tree[*entry]) {
+	txn := t.Txn()
+	old, had = txn.Delete(key)
+	return old, had, txn.Commit()
 }
