@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-// filled returns a T with every member set.
+// filled returns a T with every member set, but for the token of a next page.
 func filled[T any]() *T {
 	v := new(T)
 	fill(reflect.ValueOf(v).Elem(), 0)
+	if f := reflect.ValueOf(v).Elem().FieldByName("NextToken"); f.IsValid() {
+		f.SetZero()
+	}
 	return v
 }
 
