@@ -18,6 +18,7 @@ import (
 )
 
 func TestAttachedInterface(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n := l.open()
 	e := newENI(vpcA, "10.0.1.10", "sg-1")
@@ -59,6 +60,7 @@ func TestAttachedInterface(t *testing.T) {
 }
 
 func TestAttachAndDetachAgain(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n := l.open()
 	e := newENI(vpcA, "10.0.1.10", "sg-1")
@@ -109,6 +111,7 @@ func TestAttachAndDetachAgain(t *testing.T) {
 
 // TestSomebodyRemovesTheNamespace: what an operator took away is made again.
 func TestSomebodyRemovesTheNamespace(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n := l.open()
 	e := newENI(vpcA, "10.0.1.10", "sg-1")
@@ -123,6 +126,7 @@ func TestSomebodyRemovesTheNamespace(t *testing.T) {
 }
 
 func TestFiftyAtOnce(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n := l.open()
 	var enis []*eni
@@ -234,6 +238,7 @@ func (l *lab) demandFootprint(want []string) {
 }
 
 func TestDestroyLeavesNothing(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	before := l.footprint()
 	n, err := Open(bg, l.cfg)
@@ -254,11 +259,13 @@ func TestDestroyLeavesNothing(t *testing.T) {
 }
 
 func TestTwoInstances(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	before := l.footprint()
 	open := []state.GroupPlan{{ID: "sg-1", Ingress: []state.RulePlan{all(anywhere)}, Egress: []state.RulePlan{all(anywhere)}}}
 	second := *l
 	second.cfg.Instance = randomHex(8)
+	sweep(t, second.cfg.Instance)
 	var nets []*Network
 	for i, x := range []*lab{l, &second} {
 		n, err := Open(bg, x.cfg)
@@ -284,6 +291,7 @@ func TestTwoInstances(t *testing.T) {
 }
 
 func TestNextProcessAdopts(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n, err := Open(bg, l.cfg)
 	must(t, err)
@@ -293,7 +301,7 @@ func TestNextProcessAdopts(t *testing.T) {
 	l.attach(n, a, b)
 	must(t, n.Configure(bg, []state.VPCPlan{plan(vpcA, open, a, b)}))
 	serve(t, a.ns, 80)
-	c, _, err := dial(b.ns, a.Address, 80, denied)
+	c, _, err := dial(b.ns, a.Address, 80, patience(true))
 	must(t, err)
 	defer c.Close()
 	want := n.Attached()

@@ -72,7 +72,20 @@ func newLab(t testing.TB) *lab {
 	must(t, host.link.RouteAdd(&netlink.Route{Gw: labWorld.AsSlice()}))
 	must(t, host.do(func() error { return sysctl("ipv4/conf/all/rp_filter", "1") })) // as strict as hosts are
 	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
+	sweep(t, id)
 	return &lab{t: t, host: host, world: world, cfg: Config{Instance: id, Node: "node-1", HostNS: host.path(), Log: log}}
+}
+
+// sweep removes what a failed test of an instance leaves.
+func sweep(t testing.TB, instance string) {
+	t.Cleanup(func() {
+		n := &Network{cfg: Config{Instance: instance}}
+		names, _ := n.names()
+		for _, name := range names {
+			t.Error("left: ", n.prefix()+name)
+			must(t, removeNamespace(n.prefix()+name))
+		}
+	})
 }
 
 type testWriter struct{ t testing.TB }
@@ -194,6 +207,14 @@ func serve(t testing.TB, ns *namespace, port int) {
 // denied is how long a connection that must not come about is waited for. The
 // first SYN decides: the kernel repeats it only after a second.
 const denied = 250 * time.Millisecond
+
+// patience is how long to wait for what must come about, or must not.
+func patience(want bool) time.Duration {
+	if want {
+		return 5 * time.Second
+	}
+	return denied
+}
 
 // dial connects from a namespace and returns the address that the server saw.
 func dial(ns *namespace, addr netip.Addr, port int, wait time.Duration) (net.Conn, netip.Addr, error) {

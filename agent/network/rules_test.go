@@ -209,6 +209,7 @@ func dump(t *testing.T, v *vpc) []string {
 // to do with each other. After each step the kernel's table must be the one that
 // a new one would be, and sampled datagrams must arrive or not as the plan says.
 func TestKernelMeansWhatThePlanSays(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n := l.open()
 	var enis []*eni
