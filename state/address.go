@@ -115,11 +115,15 @@ func MAC(eni string) string {
 // PrivateDNS is the name that AWS gives to a private address:
 // ip-172-31-5-6.ec2.internal, or with the region outside us-east-1.
 func PrivateDNS(region string, a netip.Addr) string {
-	domain := region + ".compute.internal"
+	return "ip-" + strings.ReplaceAll(a.String(), ".", "-") + "." + PrivateDomain(region)
+}
+
+// PrivateDomain is the domain of a region's private names.
+func PrivateDomain(region string) string {
 	if region == "us-east-1" {
-		domain = "ec2.internal"
+		return "ec2.internal"
 	}
-	return "ip-" + strings.ReplaceAll(a.String(), ".", "-") + "." + domain
+	return region + ".compute.internal"
 }
 
 // PublicDNS is the name that AWS gives to a public address:

@@ -16,6 +16,10 @@ type VPC struct {
 	DHCP      string // dopt-…
 	Tags      []Tag  `json:",omitempty"`
 	CreatedAt time.Time
+	// ACLTags and DHCPTags are the tags of its default network ACL and of its
+	// DHCP options, which have no records of their own.
+	ACLTags  []Tag `json:",omitempty"`
+	DHCPTags []Tag `json:",omitempty"`
 }
 
 // Key is the VPC's ID.
