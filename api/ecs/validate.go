@@ -46,8 +46,8 @@ func definition(in *ecs.RegisterTaskDefinitionInput) (*types.TaskDefinition, err
 		checkVolumes,
 		checkContainers,
 		checkDependencies,
-		checkSums,
 		checkCompatibilities,
+		checkSums,
 	} {
 		if err := check(d); err != nil {
 			return nil, err

@@ -138,6 +138,7 @@ func TestRefusals(t *testing.T) {
 		{"time and bytes", all, DoInput{When: &now, Blob: []byte{0}}, "when blob"},
 		{"empty struct is set", all, DoInput{Empty: &ring{}}, "empty"},
 		{"empty item is set", all, DoInput{Objects: []ring{{}}}, "objects[0]"},
+		{"empty struct of which a part is refused", "Do.empty.radius refused r", DoInput{Empty: &ring{}, Objects: []ring{{}}}, ""},
 		{"all of a struct is one refusal", "Do.objects[].** refused r", DoInput{Objects: []ring{{&zero}, {}}}, "objects[0] objects[1]"},
 		{"undecided", "Do exact", DoInput{Text: ptr("x")}, "text"},
 		{"no effect", "Do.text noeffect r", DoInput{Text: ptr("x")}, ""},

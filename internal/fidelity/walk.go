@@ -106,8 +106,8 @@ type Refusal struct {
 
 // Refusals returns the refused fields that a request sets, in the order of its
 // fields. A field that is unset, false, an empty string or an empty list is as
-// good as absent; a number is not, zero or other. A field nobody decided about
-// is refused too.
+// good as absent; a number is not, zero or other, nor is a structure of which
+// all is refused. A field nobody decided about is refused too.
 func (l *Ledger) Refusals(op string, in any) []Refusal {
 	w := &walk{ledger: l, seen: map[string]bool{}}
 	w.value(op, "", reflect.ValueOf(in), nil)
@@ -135,7 +135,7 @@ func (w *walk) value(p, shown string, v reflect.Value, above *line) {
 			w.leaf(p, shown, above)
 			return
 		case v.Elem().Kind() == reflect.Struct && v.Elem().IsZero() && shown != "":
-			w.leaf(p, shown, above)
+			w.empty(p, shown, above)
 			return
 		}
 		w.value(p, shown, v.Elem(), above)
@@ -143,7 +143,7 @@ func (w *walk) value(p, shown string, v reflect.Value, above *line) {
 		if v.IsNil() {
 			return
 		}
-		if n := w.ledger.decide(p); n != nil {
+		if n := w.field(p); n != nil {
 			above = n
 		}
 		variant, ok := unionVariant(v)
@@ -175,7 +175,7 @@ func (w *walk) value(p, shown string, v reflect.Value, above *line) {
 			return
 		}
 		// A line for the struct itself is there where it leads back into itself.
-		if n := w.ledger.decide(p); n != nil {
+		if n := w.field(p); n != nil {
 			above = n
 		}
 		for f := range w.ledger.members(v.Type()) {
@@ -195,22 +195,45 @@ func (w *walk) value(p, shown string, v reflect.Value, above *line) {
 
 // element visits an item of a list or map: being there is being set.
 func (w *walk) element(p, shown string, v reflect.Value, above *line) {
-	if v.Kind() == reflect.Struct && !v.IsZero() || v.Kind() == reflect.Slice || v.Kind() == reflect.Map || v.Kind() == reflect.Interface {
+	switch v.Kind() {
+	case reflect.Struct:
+		if v.IsZero() {
+			w.empty(p, shown, above)
+			return
+		}
 		w.value(p, shown, v, above)
-		return
+	case reflect.Slice, reflect.Map, reflect.Interface:
+		w.value(p, shown, v, above)
+	default:
+		w.leaf(p, shown, above)
 	}
-	w.leaf(p, shown, above)
+}
+
+// empty decides about a structure that is there with nothing in it: it is
+// refused where a line refuses it, or all in it.
+func (w *walk) empty(p, shown string, above *line) {
+	if w.field(p) != nil || above != nil {
+		w.leaf(p, shown, above)
+	}
+}
+
+// field is the line that counts for a path, unless that is only an operation's.
+func (w *walk) field(p string) *line {
+	if n := w.ledger.decide(p); n != nil && len(n.segments) > 1 {
+		return n
+	}
+	return nil
 }
 
 // leaf decides about a leaf that is set.
 func (w *walk) leaf(p, shown string, above *line) {
-	n := w.ledger.decide(p)
-	if n == nil || len(n.segments) == 1 {
+	n := w.field(p)
+	if n == nil {
 		n = above
 	}
 	reason := "Berth does not know this field"
 	switch {
-	case n == nil || len(n.segments) == 1:
+	case n == nil:
 	case n.verdict != Refused:
 		return
 	default:

@@ -1,0 +1,74 @@
+package ecs
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+// Every operation and every field of ECS has its decision, and the methods are
+// those that the ledger says are there.
+func TestLedgerIsComplete(t *testing.T) {
+	inputs := Inputs()
+	if len(inputs) < 88 {
+		t.Errorf("%d operations, ECS has at least 88", len(inputs))
+	}
+	for _, problem := range append(Ledger().Audit(inputs), Ledger().AuditMethods(inputs, (*Service)(nil))...) {
+		t.Error(problem)
+	}
+}
+
+func TestCheckRefusesByName(t *testing.T) {
+	s := New(Config{})
+	web := func(change func(*types.ContainerDefinition)) *ecs.RegisterTaskDefinitionInput {
+		in := fargateInput()
+		change(&in.ContainerDefinitions[0])
+		return in
+	}
+	for _, tc := range []struct {
+		name string
+		op   string
+		in   any
+		want string // "" for no error
+	}{
+		{"nothing", "RegisterTaskDefinition", fargateInput(), ""},
+		{"what is as good as absent", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) {
+			c.Privileged, c.Interactive, c.Links, c.Secrets = aws.Bool(false), aws.Bool(false), []string{}, []types.Secret{}
+		}), ""},
+		{"without effect", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) { c.DockerLabels = map[string]string{"a": "b"} }), ""},
+		{"secrets", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) {
+			c.Secrets = []types.Secret{{Name: aws.String("A"), ValueFrom: aws.String("arn:…")}}
+		}), "ClientException: containerDefinitions[0].secrets[0] is not supported: secrets are not built yet."},
+		{"AWS refuses first", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) { c.Privileged = aws.Bool(true) }),
+			"ClientException: Fargate requires that the 'privileged' setting be 'false'."},
+		{"RunTask", "RunTask", &ecs.RunTaskInput{TaskDefinition: aws.String("a"), EnableExecuteCommand: true},
+			"InvalidParameterException: enableExecuteCommand is not supported: ECS Exec is not built yet."},
+		{"empty volume", "RegisterTaskDefinition", func() any {
+			in := fargateInput()
+			in.Volumes = append(in.Volumes, types.Volume{Name: aws.String("v"), Host: &types.HostVolumeProperties{}})
+			return in
+		}(), ""},
+		{"EFS", "RegisterTaskDefinition", func() any {
+			in := fargateInput()
+			in.Volumes = append(in.Volumes, types.Volume{Name: aws.String("v"), EfsVolumeConfiguration: &types.EFSVolumeConfiguration{FileSystemId: aws.String("fs-1")}})
+			return in
+		}(), "ClientException: volumes[1].efsVolumeConfiguration is not supported: EFS volumes are not built yet."},
+	} {
+		err := s.Check(context.Background(), tc.op, tc.in)
+		if got := errorText(err); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+// errorText is "Code: message" as users see it.
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return strings.TrimPrefix(err.Error(), "operation error ECS: ")
+}
