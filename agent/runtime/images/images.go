@@ -1,0 +1,150 @@
+package images
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/metadata"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/berth/berth/agent/runtime"
+)
+
+// Normalize returns the full form of a reference: busybox is
+// docker.io/library/busybox:latest. One with a digest loses its tag.
+func Normalize(ref string) (string, error) {
+	named, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return "", fmt.Errorf("image reference %q: %w", ref, err)
+	}
+	return named.String(), nil
+}
+
+// platform is what this host runs.
+func platform() platforms.MatchComparer { return platforms.Default() }
+
+// platformName is its name, linux/amd64.
+func platformName() string { return platforms.Format(platforms.DefaultSpec()) }
+
+// Image returns a present image, or runtime.ErrNotFound.
+func (s *Store) Image(ctx context.Context, ref string) (runtime.Image, error) {
+	rec, err := s.record(ctx, ref)
+	if err != nil {
+		return runtime.Image{}, err
+	}
+	return s.describe(ctx, rec)
+}
+
+// record finds an image by its name or, if the reference has a digest, by that.
+func (s *Store) record(ctx context.Context, ref string) (images.Image, error) {
+	name, err := Normalize(ref)
+	if err != nil {
+		return images.Image{}, err
+	}
+	rec, err := metadata.NewImageStore(s.db).Get(ns(ctx), name)
+	if errdefs.IsNotFound(err) {
+		return images.Image{}, fmt.Errorf("image %s: %w", name, runtime.ErrNotFound)
+	}
+	if err != nil {
+		return images.Image{}, fmt.Errorf("read the record of image %s: %w", name, err)
+	}
+	return rec, nil
+}
+
+func (s *Store) describe(ctx context.Context, rec images.Image) (runtime.Image, error) {
+	config, err := s.config(ctx, rec.Target)
+	if err != nil {
+		return runtime.Image{}, fmt.Errorf("read image %s: %w", rec.Name, err)
+	}
+	size, err := rec.Size(ns(ctx), s.db.ContentStore(), platform())
+	if err != nil {
+		return runtime.Image{}, fmt.Errorf("measure image %s: %w", rec.Name, err)
+	}
+	return runtime.Image{
+		Ref:       rec.Name,
+		Digest:    rec.Target.Digest.String(),
+		Size:      size,
+		CreatedAt: rec.CreatedAt,
+		Config:    config.Config,
+	}, nil
+}
+
+// config reads the config of the manifest for this host's platform.
+func (s *Store) config(ctx context.Context, target v1.Descriptor) (v1.Image, error) {
+	ctx = ns(ctx)
+	var config v1.Image
+	desc, err := images.Config(ctx, s.db.ContentStore(), target, platform())
+	if err != nil {
+		return config, err
+	}
+	data, err := content.ReadBlob(ctx, s.db.ContentStore(), desc)
+	if err != nil {
+		return config, err
+	}
+	if err := json.Unmarshal(data, &config); err != nil {
+		return config, fmt.Errorf("config %s: %w", desc.Digest, err)
+	}
+	return config, nil
+}
+
+// ListImages returns all present images, by reference.
+func (s *Store) ListImages(ctx context.Context) ([]runtime.Image, error) {
+	recs, err := metadata.NewImageStore(s.db).List(ns(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	list := make([]runtime.Image, 0, len(recs))
+	for _, rec := range recs {
+		img, err := s.describe(ctx, rec)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, img)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Ref < list[j].Ref })
+	return list, nil
+}
+
+// RemoveImage removes a name, and all content that nothing else keeps. Root
+// file systems made from the image stay as they are. It returns
+// runtime.ErrNotFound if there is no such name.
+func (s *Store) RemoveImage(ctx context.Context, ref string) error {
+	name, err := Normalize(ref)
+	if err != nil {
+		return err
+	}
+	unlock, err := s.refs.Lock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	err = metadata.NewImageStore(s.db).Delete(ns(ctx), name)
+	if errdefs.IsNotFound(err) {
+		return fmt.Errorf("image %s: %w", name, runtime.ErrNotFound)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the record of image %s: %w", name, err)
+	}
+	return s.collectNow(ctx)
+}
+
+// name gives a manifest a name. Content under it must have been labelled and
+// unpacked: from here on the name keeps it.
+func (s *Store) name(ctx context.Context, name string, target v1.Descriptor) (images.Image, error) {
+	store := metadata.NewImageStore(s.db)
+	rec, err := store.Create(ns(ctx), images.Image{Name: name, Target: target})
+	if errdefs.IsAlreadyExists(err) {
+		rec, err = store.Update(ns(ctx), images.Image{Name: name, Target: target}, "target")
+	}
+	if err != nil {
+		return images.Image{}, fmt.Errorf("write the record of image %s: %w", name, err)
+	}
+	return rec, nil
+}

@@ -1,0 +1,193 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/diff"
+	"github.com/containerd/containerd/v2/core/diff/apply"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/core/metadata"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/containerd/containerd/v2/plugins/snapshots/native"
+	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
+	"github.com/containerd/containerd/v2/plugins/snapshots/overlay/overlayutils"
+	"github.com/containerd/errdefs"
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/berth/berth/agent/runtime/internal/keylock"
+)
+
+// namespace is containerd's word for a partition of its metadata. The store is
+// ours alone, so there is one.
+const namespace = "berth"
+
+// gcRoot is the label of what is kept though nothing refers to it.
+const gcRoot = "containerd.io/gc.root"
+
+// lockTimeout is how long Open waits for a process that is just letting go of
+// the same directory.
+const lockTimeout = 5 * time.Second
+
+// Store is an image store. It implements runtime.Images.
+type Store struct {
+	log     *slog.Logger
+	bolt    *bolt.DB
+	db      *metadata.DB
+	leases  leases.Manager
+	snapKey string // which snapshotter
+	snaps   snapshots.Snapshotter
+	raw     snapshots.Snapshotter
+	applier diff.Applier
+	refs    keylock.Locks
+
+	collect chan struct{} // asks for a collection; holds at most one request
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// Open opens the store in a directory, which it makes if need be. It fails if
+// another process has it open.
+func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Store, err error) {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return nil, fmt.Errorf("make the image store's directory: %w", err)
+	}
+	content, err := local.NewStore(filepath.Join(dir, "content"))
+	if err != nil {
+		return nil, fmt.Errorf("open the content store in %s: %w", dir, err)
+	}
+	db, err := bolt.Open(filepath.Join(dir, "meta.db"), 0o600, &bolt.Options{Timeout: lockTimeout})
+	if errors.Is(err, bolt.ErrTimeout) {
+		return nil, fmt.Errorf("open the image store in %s: another process uses it", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the image store in %s: %w", dir, err)
+	}
+	s := &Store{log: log, bolt: db, collect: make(chan struct{}, 1), stopped: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.snapKey, s.raw, err = snapshotter(dir, log); err != nil {
+		return nil, err
+	}
+	s.db = metadata.NewDB(db, content, map[string]snapshots.Snapshotter{s.snapKey: s.raw})
+	if err := s.db.Init(ctx); err != nil {
+		return nil, fmt.Errorf("read the image store in %s: %w", dir, err)
+	}
+	s.leases = metadata.NewLeaseManager(s.db)
+	s.snaps = s.db.Snapshotter(s.snapKey)
+	s.applier = apply.NewFileSystemApplier(s.db.ContentStore())
+
+	// A lease that is here belongs to a pull that was cut off.
+	cut, err := s.leases.List(ns(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("list the leases in %s: %w", dir, err)
+	}
+	for _, l := range cut {
+		if err := s.leases.Delete(ns(ctx), l); err != nil {
+			return nil, fmt.Errorf("end the lease of a pull that was cut off: %w", err)
+		}
+	}
+	run, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go s.collector(run)
+	s.Collect()
+	return s, nil
+}
+
+// snapshotter opens the fastest one that this directory's file system allows.
+func snapshotter(dir string, log *slog.Logger) (string, snapshots.Snapshotter, error) {
+	path := filepath.Join(dir, "overlayfs")
+	err := overlayutils.Supported(dir)
+	if err == nil {
+		s, err := overlay.NewSnapshotter(path, overlay.AsynchronousRemove)
+		if err != nil {
+			return "", nil, fmt.Errorf("open the snapshots in %s: %w", path, err)
+		}
+		return "overlayfs", s, nil
+	}
+	log.Warn("the host cannot mount an overlay here, so each container gets a copy of its image; put the data directory on ext4 or xfs",
+		"directory", dir, "error", err)
+	path = filepath.Join(dir, "native")
+	s, err := native.NewSnapshotter(path)
+	if err != nil {
+		return "", nil, fmt.Errorf("open the snapshots in %s: %w", path, err)
+	}
+	return "native", s, nil
+}
+
+// Close lets go of the directory. Nothing of it may be in use.
+func (s *Store) Close() error {
+	s.stop()
+	<-s.stopped
+	return s.close()
+}
+
+func (s *Store) close() error {
+	var err error
+	if s.raw != nil {
+		err = s.raw.Close()
+	}
+	return errors.Join(err, s.bolt.Close())
+}
+
+// Collect asks for what nothing keeps to be removed, soon and in the background.
+func (s *Store) Collect() {
+	select {
+	case s.collect <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+func (s *Store) collector(ctx context.Context) {
+	defer close(s.stopped)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.collect:
+		}
+		if err := s.collectNow(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("could not remove unused image content", "error", err)
+		}
+	}
+}
+
+func (s *Store) collectNow(ctx context.Context) error {
+	if _, err := s.db.GarbageCollect(ns(ctx)); err != nil {
+		return fmt.Errorf("collect unused content: %w", err)
+	}
+	// The collector drops snapshots from the records. Their files go here.
+	if c, ok := s.raw.(snapshots.Cleaner); ok {
+		if err := c.Cleanup(ns(ctx)); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("remove unused snapshots: %w", err)
+		}
+	}
+	return nil
+}
+
+// lease keeps all content that is written under its context until done is
+// called, or, should this process end, until the next Open.
+func (s *Store) lease(ctx context.Context) (_ context.Context, done func(), err error) {
+	ctx = ns(ctx)
+	l, err := s.leases.Create(ctx, leases.WithRandomID())
+	if err != nil {
+		return nil, nil, fmt.Errorf("take a lease on image content: %w", err)
+	}
+	return leases.WithLease(ctx, l.ID), func() {
+		if err := s.leases.Delete(context.WithoutCancel(ctx), l); err != nil && !errdefs.IsNotFound(err) {
+			s.log.Error("could not end a lease on image content", "lease", l.ID, "error", err)
+		}
+	}, nil
+}
+
+func ns(ctx context.Context) context.Context { return namespaces.WithNamespace(ctx, namespace) }
