@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+)
+
+// etcFiles are the files under /etc that every container of a task shares.
+var etcFiles = [...]string{"hosts", "hostname", "resolv.conf"}
+
+// hostResolvers are where the host's own resolvers are found. The second is
+// systemd-resolved's list of the servers behind its stub on 127.0.0.53.
+const (
+	resolvConf        = "/etc/resolv.conf"
+	resolvedUpstreams = "/run/systemd/resolve/resolv.conf"
+)
+
+// prepare makes the task's files and volumes.
+func (p *plan) prepare(dir folder) error {
+	for i := range p.volumes {
+		if err := os.MkdirAll(dir.volume(i), 0o755); err != nil {
+			return fmt.Errorf("make volume %s: %w", p.volumes[i], err)
+		}
+	}
+	if err := os.MkdirAll(dir.etc(""), 0o755); err != nil {
+		return err
+	}
+	own, err := os.ReadFile(resolvConf)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	upstream, err := os.ReadFile(resolvedUpstreams)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	resolv := resolvers(string(own), string(upstream))
+	if len(p.dns) > 0 {
+		resolv = ""
+		for _, a := range p.dns {
+			resolv += "nameserver " + a.String() + "\n"
+		}
+	}
+	for name, text := range map[string]string{
+		"hosts":       hosts(p.address, p.hostname),
+		"hostname":    p.hostname + "\n",
+		"resolv.conf": resolv,
+	} {
+		if err := os.WriteFile(dir.etc(name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hosts is a task's /etc/hosts.
+func hosts(a netip.Addr, name string) string {
+	text := "127.0.0.1 localhost\n"
+	if a.IsValid() {
+		text += a.String() + " " + name + "\n"
+	}
+	return text
+}
+
+// resolvers is a container's resolv.conf: the host's without the resolvers on
+// the loopback, which a container can't reach. Where none is left it takes the
+// servers that systemd-resolved asks, and where there are none either, no
+// resolver at all: names from /etc/hosts still resolve.
+func resolvers(own, upstream string) string {
+	if text, ok := reachable(own); ok {
+		return text
+	}
+	if text, ok := reachable(upstream); ok {
+		return text
+	}
+	text, _ := reachable(own)
+	return text
+}
+
+// reachable drops comments and loopback resolvers, and reports whether a resolver is left.
+func reachable(conf string) (string, bool) {
+	var out strings.Builder
+	found := false
+	for line := range strings.Lines(conf) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") || strings.HasPrefix(fields[0], ";") {
+			continue
+		}
+		if fields[0] == "nameserver" {
+			if len(fields) < 2 {
+				continue
+			}
+			a, err := netip.ParseAddr(fields[1])
+			// A task has no IPv6 yet.
+			if err != nil || a.IsLoopback() || !a.Unmap().Is4() {
+				continue
+			}
+			found = true
+		}
+		if slices.Contains([]string{"nameserver", "search", "options", "domain", "sortlist"}, fields[0]) {
+			out.WriteString(strings.Join(fields, " ") + "\n")
+		}
+	}
+	return out.String(), found
+}

@@ -1,0 +1,263 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/state"
+)
+
+// goUp brings the task towards RUNNING. Everything that doesn't depend on
+// something else is done at the same time.
+func (t *task) goUp() {
+	left := false
+	for i := range t.p.Containers {
+		c := &t.p.Containers[i]
+		left = left || !c.Launched && c.Last == state.Pending
+	}
+	if left && t.confirmed {
+		t.attach()
+		t.prepare()
+		t.pullAll()
+		t.startAll()
+	}
+	if t.p.ConnectivityAt.IsZero() {
+		return
+	}
+	t.to(state.Pending)
+	if t.p.PullStoppedAt.IsZero() {
+		return
+	}
+	t.to(state.Activating)
+	for i := range t.p.Containers {
+		if t.p.Containers[i].Last == state.Pending {
+			return
+		}
+	}
+	if t.p.StoppingAt.IsZero() && t.p.State < state.Running {
+		for i := range t.p.Containers {
+			if at := t.p.Containers[i].StartedAt; at.After(t.p.StartedAt) {
+				t.p.StartedAt = at
+			}
+		}
+		t.to(state.Running)
+	}
+}
+
+// attach gives the task its interface. Packets pass once the VPC's plan is in
+// force too.
+func (t *task) attach() {
+	if t.netns != "" {
+		return
+	}
+	order := t.order
+	t.op(t.launching, "attach", func(ctx context.Context) func() {
+		netns, err := t.a.cfg.Network.Attach(ctx, t.id, t.as.Interface)
+		if err == nil {
+			err = t.a.networks.ready(ctx, order)
+		}
+		return func() {
+			if err != nil {
+				t.failed(ctx, "ResourceInitializationError", fmt.Errorf("unable to set up the network interface %s: %w", t.as.Interface.ENI, err))
+				return
+			}
+			t.netns = netns
+			if t.p.ConnectivityAt.IsZero() {
+				t.p.ConnectivityAt = time.Now()
+			}
+		}
+	})
+}
+
+// prepare makes the task's cgroup, files and volumes.
+func (t *task) prepare() {
+	if t.prepared {
+		return
+	}
+	t.op(t.launching, "prepare", func(ctx context.Context) func() {
+		err := t.plan.prepare(t.dir)
+		if err == nil {
+			err = t.a.cfg.Runtime.CreateSandbox(ctx, runtime.Sandbox{ID: t.id, CPU: t.as.Task.CPU, Memory: t.as.Task.Memory})
+		}
+		return func() {
+			if err != nil {
+				t.failed(ctx, "ResourceInitializationError", fmt.Errorf("unable to prepare the task's volumes and limits: %w", err))
+				return
+			}
+			t.prepared = true
+		}
+	})
+}
+
+// failed ends a task that could not be set up, unless it is to stop anyway.
+func (t *task) failed(ctx context.Context, code string, err error) {
+	if ctx.Err() == nil {
+		t.beginStop(types.TaskStopCodeTaskFailedToStart, code+": "+err.Error())
+	}
+}
+
+// pullAll has the images that are still needed.
+func (t *task) pullAll() {
+	if t.p.PullStartedAt.IsZero() {
+		t.p.PullStartedAt = time.Now()
+	}
+	all := true
+	for i := range t.plan.containers {
+		if c := &t.p.Containers[i]; c.Launched || c.Last == state.Stopped || t.live[i].image != nil {
+			continue
+		}
+		all = false
+		t.op(t.launching, t.name("pull", i), func(ctx context.Context) func() {
+			img, err := t.a.cfg.Runtime.Pull(ctx, t.plan.containers[i].image, false)
+			return func() {
+				if err != nil {
+					t.containerFailed(ctx, i, pullReason(err))
+					if !t.p.StoppingAt.IsZero() && t.p.PullStoppedAt.IsZero() {
+						t.p.PullStoppedAt = time.Now()
+					}
+					return
+				}
+				t.live[i].image = &img
+				t.p.Containers[i].Digest = img.Digest
+				t.p.Containers[i].StopSignal = stopSignal(img)
+			}
+		})
+	}
+	if all && t.p.PullStoppedAt.IsZero() {
+		t.p.PullStoppedAt = time.Now()
+	}
+}
+
+func pullReason(err error) string {
+	var pull *runtime.PullError
+	if errors.As(err, &pull) {
+		return pull.Error()
+	}
+	return "CannotPullContainerError: " + err.Error()
+}
+
+// containerFailed records that a container could not be started. The task goes
+// on without it unless it is essential (ECS API Reference,
+// ContainerDefinition.essential).
+func (t *task) containerFailed(ctx context.Context, i int, reason string) {
+	if ctx.Err() != nil {
+		return // the task is to stop; it was not the container's fault
+	}
+	c := &t.p.Containers[i]
+	c.Last, c.Reason = state.Stopped, fits(reason)
+	t.live[i].ended()
+	t.a.log.Warn("a container can't start", "task", t.id, "container", t.plan.containers[i].name, "reason", reason)
+	if t.plan.containers[i].essential {
+		t.beginStop(types.TaskStopCodeTaskFailedToStart, reason)
+	}
+}
+
+// startAll creates and starts the containers whose dependencies are there.
+// Nothing of a task runs before all of its images are there.
+func (t *task) startAll() {
+	if t.p.PullStoppedAt.IsZero() {
+		return
+	}
+	now := time.Now()
+	for i := range t.plan.containers {
+		if c := &t.p.Containers[i]; c.Launched || c.Last != state.Pending || t.busy[t.name("create", i)] {
+			continue
+		}
+		v := t.plan.mayStart(i, t.p.Containers, now)
+		if v.never != "" {
+			c := &t.p.Containers[i]
+			c.Last, c.Reason = state.Stopped, fits("CannotStartContainerError: "+v.never)
+			t.live[i].ended()
+			if t.plan.containers[i].essential {
+				t.beginStop(types.TaskStopCodeTaskFailedToStart, "Task failed to start: "+v.never)
+				return
+			}
+			t.inbox.put(func() {}) // others may depend on it: look again
+			continue
+		}
+		if !v.until.IsZero() {
+			t.wakeAt(v.until)
+		}
+		if v.ready && t.netns != "" && t.prepared && t.live[i].image != nil {
+			t.create(i)
+		}
+	}
+}
+
+// create makes the container, and follows its output, so that all that is left
+// is to start it.
+func (t *task) create(i int) {
+	c, l := t.plan.containers[i], &t.live[i]
+	spec, err := t.plan.spec(c, *l.image, t.dir, t.netns)
+	if err != nil {
+		t.containerFailed(t.launching, i, "CannotCreateContainerError: "+err.Error())
+		return
+	}
+	t.op(t.launching, t.name("create", i), func(ctx context.Context) func() {
+		if !t.a.slot(ctx) {
+			return nil
+		}
+		defer t.a.release()
+		code, err := "CannotCreateContainerError", t.a.cfg.Runtime.Create(ctx, spec)
+		followed := false
+		if err == nil {
+			err = t.a.cfg.Logs.Follow(c.id, t.a.cfg.Runtime.LogPath(c.id), c.logs)
+			code, followed = "ResourceInitializationError: failed to validate logger args", err == nil
+		}
+		return func() {
+			l.followed = followed
+			if err != nil {
+				t.containerFailed(ctx, i, code+": "+err.Error())
+				return
+			}
+			if ctx.Err() != nil {
+				return // the task is to stop
+			}
+			// From here on it counts as started. Only one that was seen not to
+			// have run may be started by a later process.
+			t.p.Boot = t.a.boot
+			t.p.Containers[i].Launched = true
+			if err := t.save(true); err != nil {
+				t.p.Containers[i].Launched = false
+				t.containerFailed(ctx, i, "CannotStartContainerError: unable to record that it starts: "+err.Error()+": see that the node's data directory has room")
+				return
+			}
+			t.start(i)
+		}
+	})
+}
+
+// start starts a launched container. It is not cut off by a stop: whether it
+// has started must be known.
+func (t *task) start(i int) {
+	c := t.plan.containers[i]
+	t.op(t.a.ctx, t.name("start", i), func(ctx context.Context) func() {
+		if !t.a.slot(t.launching) {
+			return func() { t.live[i].startable = true } // it hasn't run, and need not any more
+		}
+		defer t.a.release()
+		err := t.a.cfg.Runtime.Start(ctx, c.id)
+		return func() {
+			if err != nil {
+				t.containerFailed(ctx, i, "CannotStartContainerError: "+err.Error())
+				return
+			}
+			t.started(i, time.Now())
+		}
+	})
+}
+
+// started records that a container has started.
+func (t *task) started(i int, at time.Time) {
+	if at.IsZero() {
+		at = time.Now()
+	}
+	if c := &t.p.Containers[i]; c.Last == state.Pending {
+		c.Last, c.StartedAt = state.Running, at
+	}
+}

@@ -1,0 +1,216 @@
+package agent
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/state"
+)
+
+// plan is what a task's assignment comes to: its definition with the overrides
+// in it. It is made once, from what never changes of an assignment.
+type plan struct {
+	task       *state.Task
+	hostname   string
+	address    netip.Addr
+	dns        []netip.Addr // none: the host's resolvers
+	containers []*container // as in the definition
+	volumes    []string     // names of the task's volumes
+}
+
+// container is one container of a plan.
+type container struct {
+	name string
+	// id is its name on the host and its runtimeId: the task's ID and ten
+	// digits, as on Fargate.
+	id           string
+	image        string
+	essential    bool
+	dependsOn    []dependency
+	startTimeout time.Duration // 0: none
+	stopTimeout  time.Duration
+	check        *check // nil: no health check
+	logs         *state.LogTarget
+
+	command, entryPoint []string // empty: the image's
+	environment         [][2]string
+	workingDirectory    string // empty: the image's
+	user                string // empty: the image's
+	readonlyRootfs      bool
+	mounts              []mount
+	init                bool
+	capAdd, capDrop     []string
+	cpu                 int32 // CPU units; 0: none given
+	memory, reservation int32 // MiB; 0: none given
+	ulimits             []runtime.Ulimit
+	labels              map[string]string
+}
+
+// dependency is one entry of dependsOn, by the index of the other container.
+type dependency struct {
+	on        int
+	condition types.ContainerCondition
+}
+
+// mount is one entry of mountPoints.
+type mount struct {
+	volume, path string
+	readOnly     bool
+}
+
+// Fargate's defaults: 30 seconds until SIGKILL (ECS API Reference,
+// ContainerDefinition.stopTimeout), 65535 open files (…, ulimits).
+const (
+	defaultStopTimeout = 30 * time.Second
+	defaultOpenFiles   = 65535
+)
+
+// newPlan makes the plan of an assignment. Errors name the field that can't be
+// followed; the API refuses such definitions, so they only come from elsewhere.
+// With an error the plan's containers have names and IDs at least.
+func newPlan(as *state.Assignment) (*plan, error) {
+	def := &as.Definition.V
+	p := &plan{task: &as.Task, hostname: as.Interface.PrivateDNS, address: as.Interface.Address, dns: as.Interface.DNS}
+	for _, v := range def.Volumes {
+		p.volumes = append(p.volumes, aws.ToString(v.Name))
+	}
+	index := map[string]int{}
+	for i, d := range def.ContainerDefinitions {
+		index[aws.ToString(d.Name)] = i
+	}
+	digits := map[uint32]bool{}
+	for _, d := range def.ContainerDefinitions {
+		c := newContainer(as, &d)
+		h := fnv.New32a()
+		h.Write([]byte(c.name))
+		n := h.Sum32()
+		for digits[n] {
+			n++
+		}
+		digits[n] = true
+		c.id = fmt.Sprintf("%s-%010d", as.Task.ID, n)
+		p.containers = append(p.containers, c)
+	}
+	if len(p.containers) == 0 {
+		return p, fmt.Errorf("task definition %s:%d has no containers", as.Task.Family, as.Task.Revision)
+	}
+	for i, d := range def.ContainerDefinitions {
+		c := p.containers[i]
+		var err error
+		if c.logs, err = state.FromLogConfiguration(d.LogConfiguration, as.Task.Account, c.name, as.Task.ID); err != nil {
+			return p, fmt.Errorf("container %s: logConfiguration: %w", c.name, err)
+		}
+		for _, dep := range d.DependsOn {
+			on, ok := index[aws.ToString(dep.ContainerName)]
+			if !ok {
+				return p, fmt.Errorf("container %s: dependsOn names %q, which the task doesn't have", c.name, aws.ToString(dep.ContainerName))
+			}
+			c.dependsOn = append(c.dependsOn, dependency{on, dep.Condition})
+		}
+		for _, m := range c.mounts {
+			if !slices.Contains(p.volumes, m.volume) {
+				return p, fmt.Errorf("container %s: mountPoints names %q, which the task doesn't have", c.name, m.volume)
+			}
+		}
+	}
+	return p, nil
+}
+
+// newContainer merges a container's definition and its override.
+func newContainer(as *state.Assignment, d *types.ContainerDefinition) *container {
+	c := &container{
+		name: aws.ToString(d.Name), image: aws.ToString(d.Image),
+		essential:    d.Essential == nil || *d.Essential,
+		startTimeout: time.Duration(aws.ToInt32(d.StartTimeout)) * time.Second,
+		stopTimeout:  defaultStopTimeout,
+		check:        newCheck(d.HealthCheck),
+		command:      d.Command, entryPoint: d.EntryPoint,
+		workingDirectory: aws.ToString(d.WorkingDirectory), user: aws.ToString(d.User),
+		readonlyRootfs: aws.ToBool(d.ReadonlyRootFilesystem),
+		cpu:            d.Cpu, memory: aws.ToInt32(d.Memory), reservation: aws.ToInt32(d.MemoryReservation),
+	}
+	if d.StopTimeout != nil {
+		c.stopTimeout = time.Duration(*d.StopTimeout) * time.Second
+	}
+	for _, m := range d.MountPoints {
+		c.mounts = append(c.mounts, mount{aws.ToString(m.SourceVolume), aws.ToString(m.ContainerPath), aws.ToBool(m.ReadOnly)})
+	}
+	if l := d.LinuxParameters; l != nil {
+		c.init = aws.ToBool(l.InitProcessEnabled)
+		if l.Capabilities != nil {
+			c.capAdd, c.capDrop = l.Capabilities.Add, l.Capabilities.Drop
+		}
+	}
+	environment := d.Environment
+	for _, o := range as.Task.Overrides.V.ContainerOverrides {
+		if aws.ToString(o.Name) != c.name {
+			continue
+		}
+		if len(o.Command) > 0 {
+			c.command = o.Command
+		}
+		environment = append(slices.Clone(environment), o.Environment...)
+		c.cpu = override(o.Cpu, c.cpu)
+		c.memory = override(o.Memory, c.memory)
+		c.reservation = override(o.MemoryReservation, c.reservation)
+	}
+	for _, e := range environment {
+		c.environment = setEnv(c.environment, aws.ToString(e.Name), aws.ToString(e.Value))
+	}
+	c.ulimits = ulimits(d.Ulimits)
+	c.labels = labels(as, d)
+	return c
+}
+
+func override(o *int32, otherwise int32) int32 {
+	if o != nil {
+		return *o
+	}
+	return otherwise
+}
+
+func setEnv(env [][2]string, name, value string) [][2]string {
+	for i := range env {
+		if env[i][0] == name {
+			env[i][1] = value
+			return env
+		}
+	}
+	return append(env, [2]string{name, value})
+}
+
+// ulimits are the definition's, and Fargate's for open files where it has none.
+func ulimits(defined []types.Ulimit) []runtime.Ulimit {
+	var out []runtime.Ulimit
+	files := false
+	for _, u := range defined {
+		out = append(out, runtime.Ulimit{Name: string(u.Name), Soft: int64(u.SoftLimit), Hard: int64(u.HardLimit)})
+		files = files || u.Name == types.UlimitNameNofile
+	}
+	if !files {
+		out = append(out, runtime.Ulimit{Name: string(types.UlimitNameNofile), Soft: defaultOpenFiles, Hard: defaultOpenFiles})
+	}
+	return out
+}
+
+// labels are dockerLabels and those that the ECS agent adds.
+func labels(as *state.Assignment, d *types.ContainerDefinition) map[string]string {
+	out := map[string]string{}
+	for k, v := range d.DockerLabels {
+		out[k] = v
+	}
+	const prefix = "com.amazonaws.ecs."
+	out[prefix+"cluster"] = as.Task.ClusterARN()
+	out[prefix+"container-name"] = aws.ToString(d.Name)
+	out[prefix+"task-arn"] = as.Task.ARN()
+	out[prefix+"task-definition-family"] = as.Task.Family
+	out[prefix+"task-definition-version"] = fmt.Sprint(as.Task.Revision)
+	return out
+}

@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/berth/berth/agent/runtime"
+)
+
+// The least and the most CPU shares that Linux knows; ECS passes 2 for no
+// value, 0 and 1 (ECS API Reference, ContainerDefinition.cpu).
+const (
+	minShares = 2
+	maxShares = 262144
+)
+
+// spec is the container as the runtime is to make it from an image. dir is the
+// task's folder (see folder), netns the path of its network namespace.
+func (p *plan) spec(c *container, img runtime.Image, dir folder, netns string) (runtime.Spec, error) {
+	args := c.args(img)
+	if len(args) == 0 {
+		return runtime.Spec{}, errors.New("no command specified: neither the task definition nor the image " + c.image + " has one")
+	}
+	s := runtime.Spec{
+		ID: c.id, Sandbox: p.task.ID, Image: c.image,
+		Args:       args,
+		Env:        p.env(c, img),
+		WorkingDir: first(c.workingDirectory, img.Config.WorkingDir, "/"),
+		User:       first(c.user, img.Config.User),
+		Hostname:   p.hostname,
+		NetNS:      netns,
+
+		ReadonlyRootfs: c.readonlyRootfs,
+		Init:           c.init,
+		CapAdd:         c.capAdd, CapDrop: c.capDrop,
+		CPUShares:      uint64(min(max(c.cpu, minShares), maxShares)),
+		Memory:         int64(c.memory) << 20,
+		MemoryReserved: int64(c.reservation) << 20,
+		Ulimits:        c.ulimits,
+		AllowNewPrivs:  true, // as on Fargate, where setuid programs work
+		Labels:         c.labels,
+	}
+	for _, name := range etcFiles {
+		s.Mounts = append(s.Mounts, runtime.Mount{Source: dir.etc(name), Target: filepath.Join("/etc", name)})
+	}
+	for _, m := range c.mounts {
+		s.Mounts = append(s.Mounts, runtime.Mount{Source: dir.volume(slices.Index(p.volumes, m.volume)), Target: m.path, ReadOnly: m.readOnly})
+	}
+	return s, nil
+}
+
+// args joins entry point and command as Docker does: a new entry point clears
+// the image's command.
+func (c *container) args(img runtime.Image) []string {
+	entry, command := img.Config.Entrypoint, img.Config.Cmd
+	if len(c.entryPoint) > 0 {
+		entry, command = c.entryPoint, nil
+	}
+	if len(c.command) > 0 {
+		command = c.command
+	}
+	return slices.Concat(entry, command)
+}
+
+// env is the image's environment, then the definition's and the override's, and
+// what Fargate adds where none of them says otherwise.
+func (p *plan) env(c *container, img runtime.Image) []string {
+	var env [][2]string
+	for _, kv := range img.Config.Env {
+		k, v, _ := strings.Cut(kv, "=")
+		env = setEnv(env, k, v)
+	}
+	for _, kv := range c.environment {
+		env = setEnv(env, kv[0], kv[1])
+	}
+	for _, kv := range [][2]string{
+		{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		{"HOSTNAME", p.hostname},
+		{"AWS_EXECUTION_ENV", "AWS_ECS_FARGATE"},
+		{"AWS_REGION", p.task.Region},
+		{"AWS_DEFAULT_REGION", p.task.Region},
+	} {
+		if !slices.ContainsFunc(env, func(e [2]string) bool { return e[0] == kv[0] }) {
+			env = append(env, kv)
+		}
+	}
+	out := make([]string, len(env))
+	for i, kv := range env {
+		out[i] = kv[0] + "=" + kv[1]
+	}
+	return out
+}
+
+// stopSignal is the image's STOPSIGNAL, or SIGTERM.
+func stopSignal(img runtime.Image) string { return first(img.Config.StopSignal, "SIGTERM") }
+
+// first returns the first of its arguments that is not empty.
+func first(of ...string) string {
+	for _, s := range of {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
