@@ -2,14 +2,18 @@ package ecs
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"pgregory.net/rapid"
+
+	"github.com/berth/berth/state"
 )
 
 // fargateInput is a definition of two containers that nothing is wrong with.
@@ -396,4 +400,31 @@ func TestDependencyCycle(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is kept is what was answered: nothing is lost or added on the way
+// through the store, empty lists included.
+func TestDefinitionIsKeptWhole(t *testing.T) {
+	in := fargateInput()
+	in.ContainerDefinitions[0].LinuxParameters = &types.LinuxParameters{InitProcessEnabled: aws.Bool(true),
+		Capabilities: &types.KernelCapabilities{Drop: []string{"ALL"}}}
+	in.ContainerDefinitions[0].Command = []string{}
+	in.ContainerDefinitions[0].ReadonlyRootFilesystem = aws.Bool(false)
+	d, err := definition(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.RegisteredAt = New(Config{Now: time.Now}).stamp()
+	kept := state.Spec[types.TaskDefinition, *types.TaskDefinition]{V: *d}
+	b, err := kept.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got state.Spec[types.TaskDefinition, *types.TaskDefinition]
+	if err := got.UnmarshalJSON(b); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got.V, *d) {
+		t.Errorf("%+v\nwant %+v\nby way of %s", got.V, *d, b)
+	}
 }

@@ -72,25 +72,39 @@ func operations(inputs map[string]reflect.Type) []string {
 	return out
 }
 
-// Markdown writes the ledger as a chapter of docs/fidelity.md: counts, the
-// operations that there are with their fields that are not exact, and the
-// operations that there are not, by reason.
+// Markdown writes the ledger as a chapter of docs/fidelity.md: the operations
+// that are exact, those that are not in some fields, with these, and those that
+// there are not, by reason.
 func (l *Ledger) Markdown(title string, inputs map[string]reflect.Type) string {
 	var built []string
 	lacking := map[string][]string{} // by reason
 	for _, op := range operations(inputs) {
-		switch verdict, reason := l.Operation(op); verdict {
-		case Exact:
+		if verdict, reason := l.Operation(op); verdict == Exact {
 			built = append(built, op)
-		default:
+		} else {
 			lacking[reason] = append(lacking[reason], op)
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "## %s\n\n%d of %d operations are built.\n", title, len(built), len(inputs))
-	for _, op := range built {
-		l.operationMarkdown(&b, op, inputs[op])
+	fmt.Fprintf(&b, "## %s\n\n", title)
+	if len(lacking) == 0 {
+		fmt.Fprintf(&b, "%d operations are built. All others answer 501.\n", len(built))
+	} else {
+		fmt.Fprintf(&b, "%d of %d operations are built.\n", len(built), len(inputs))
 	}
+	var whole []string
+	var chapters strings.Builder
+	for _, op := range built {
+		if rows, exact := l.fields(op, inputs[op]); len(rows) == 0 {
+			whole = append(whole, op)
+		} else {
+			fieldTable(&chapters, op, rows, exact)
+		}
+	}
+	if len(whole) > 0 {
+		fmt.Fprintf(&b, "\nThese are as on AWS in all of their fields: %s.\n", strings.Join(whole, ", "))
+	}
+	b.WriteString(chapters.String())
 	if len(lacking) == 0 {
 		return b.String()
 	}
@@ -106,39 +120,32 @@ func (l *Ledger) Markdown(title string, inputs map[string]reflect.Type) string {
 	return b.String()
 }
 
-// operationMarkdown writes one operation that is built.
-func (l *Ledger) operationMarkdown(b *strings.Builder, op string, in reflect.Type) {
-	exact := 0
-	type row struct{ path, verdict, reason string }
-	var rows []row
+// field is a row of the document.
+type field struct{ path, verdict, reason string }
+
+// fields returns an operation's fields that are not exact, in their order, and
+// how many are. Fields of one line that ends in ".**" are one.
+func (l *Ledger) fields(op string, in reflect.Type) (rows []field, exact int) {
 	l.leaves(op, in, nil, func(p string) {
-		n := l.decide(p)
-		if n == nil {
-			return
-		}
-		if n.verdict == Exact {
+		switch n := l.decide(p); {
+		case n == nil:
+		case n.verdict == Exact:
 			exact++
-			return
-		}
-		verdict := "refused"
-		if n.verdict == NoEffect {
-			verdict = "no effect"
-		}
-		r := row{base(n, strings.TrimPrefix(p, op+".")), verdict, n.reason}
-		if !slices.Contains(rows, r) {
-			rows = append(rows, r)
+		default:
+			r := field{base(n, strings.TrimPrefix(p, op+".")), "refused", n.reason}
+			if n.verdict == NoEffect {
+				r.verdict = "no effect"
+			}
+			if !slices.Contains(rows, r) {
+				rows = append(rows, r)
+			}
 		}
 	})
-	fmt.Fprintf(b, "\n### %s\n\n", op)
-	switch {
-	case len(rows) == 0 && exact == 0:
-		b.WriteString("It has no fields.\n")
-		return
-	case len(rows) == 0:
-		fmt.Fprintf(b, "All of its fields (%d) are as on AWS.\n", exact)
-		return
-	}
-	fmt.Fprintf(b, "%d fields are as on AWS. These are not:\n\n| field | what becomes of it | why |\n| --- | --- | --- |\n", exact)
+	return rows, exact
+}
+
+func fieldTable(b *strings.Builder, op string, rows []field, exact int) {
+	fmt.Fprintf(b, "\n### %s\n\nAs on AWS: %d. Not:\n\n| field | what becomes of it | why |\n| --- | --- | --- |\n", op, exact)
 	for _, r := range rows {
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", r.path, r.verdict, cell(r.reason))
 	}

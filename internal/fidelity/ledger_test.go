@@ -191,7 +191,7 @@ func TestMarkdown(t *testing.T) {
 	l := parse(t, "Do exact\nDo.** exact\nDo.tree.** refused not|built\nDo.text noeffect no use\nRest unsupported later")
 	got := l.Markdown("Test", map[string]reflect.Type{"Do": reflect.TypeFor[DoInput](), "Rest": nil})
 	for _, want := range []string{
-		"1 of 2 operations are built.", "### Do\n\n11 fields are as on AWS.",
+		"1 of 2 operations are built.", "### Do\n\nAs on AWS: 11. Not:",
 		"| `text` | no effect | no use |", "| `tree` | refused | not\\|built |", "| later | Rest |",
 	} {
 		if !strings.Contains(got, want) {
