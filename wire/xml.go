@@ -21,11 +21,11 @@ type xmlWriter struct {
 	stack []xmlFrame
 }
 
-// xmlFrame is an open element; name is empty where none was opened.
+// xmlFrame is an open element, or a flattened list, which has none of its own.
 type xmlFrame struct {
-	name  string
-	entry bool // an <entry> of a map is open inside
-	flat  string
+	name  string // empty for a flattened list
+	entry bool   // an <entry> of a map is open inside
+	flat  string // the name of a flattened list's items
 }
 
 func (w *xmlWriter) Bytes() []byte { return w.buf.Bytes() }
@@ -46,14 +46,14 @@ func (w *xmlWriter) end(name string) {
 	w.buf.WriteByte('>')
 }
 
-// name is the element of a value of schema s. The values of a map and the items
-// of a flattened list are named by their container.
+// name is the element of a value of schema s. The items of a flattened list are
+// named as the list.
 func (w *xmlWriter) name(s *smithy.Schema) string {
-	if t, ok := smithy.SchemaDirectTrait[*traits.XMLName](s); ok {
-		return t.Name
-	}
 	if top := len(w.stack) - 1; top >= 0 && w.stack[top].flat != "" {
 		return w.stack[top].flat
+	}
+	if t, ok := smithy.SchemaDirectTrait[*traits.XMLName](s); ok {
+		return t.Name
 	}
 	name := s.MemberName()
 	if w.ec2 {
@@ -67,11 +67,9 @@ func (w *xmlWriter) name(s *smithy.Schema) string {
 
 // push opens the element of a container.
 func (w *xmlWriter) push(name string) {
-	if name != "" {
-		w.buf.WriteByte('<')
-		w.buf.WriteString(name)
-		w.buf.WriteByte('>')
-	}
+	w.buf.WriteByte('<')
+	w.buf.WriteString(name)
+	w.buf.WriteByte('>')
 	w.stack = append(w.stack, xmlFrame{name: name})
 }
 

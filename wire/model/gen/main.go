@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,14 +106,18 @@ func (t target) write(botocore, out string) error {
 	if t.constraints != nil {
 		sections = append(sections, constraints(a, t.constraints)...)
 	}
-	var patches map[string]map[string]map[string]any
+	var patches map[string]map[string]map[string]any // service, struct, field
 	if err := json.Unmarshal(patch, &patches); err != nil {
 		return fmt.Errorf("read patch.json: %w", err)
 	}
-	if names := ec2Names(a, t.names); len(names)+len(patches[t.name]) > 0 {
-		for s, fields := range patches[t.name] {
-			names[s] = fields
+	names := ec2Names(a, t.names)
+	for s, fields := range patches[t.name] {
+		if old, ok := names[s].(map[string]any); ok {
+			maps.Copy(fields, old)
 		}
+		names[s] = fields
+	}
+	if len(names) > 0 {
 		sections = append(sections, section{name: "names", lines: names})
 	}
 	return os.WriteFile(filepath.Join(out, t.name+".json"), render(sections), 0o644)

@@ -68,7 +68,11 @@ func ec2Name(a *api, member string, r ref, input bool) map[string]string {
 		n["query"] = query
 	}
 	if s := a.Shapes[r.Shape]; s.Type == "list" && !input {
-		if item := s.Member.LocationName; item != "item" && item != "" {
+		item := s.Member.LocationName
+		if item == "" {
+			item = "member"
+		}
+		if item != "item" {
 			n["item"] = item
 		}
 	}

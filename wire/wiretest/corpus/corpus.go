@@ -41,7 +41,7 @@ func Errors(t testing.TB, module string) []Snapshot {
 
 func read(t testing.TB, module, folder, suffix string) []Snapshot {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(moduleDir(t, module), folder, "*"+suffix))
+	files, err := filepath.Glob(filepath.Join(ModuleDir(t, module), folder, "*"+suffix))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("the SDK's module %s has no %s/*%s: %v", module, folder, suffix, err)
 	}
@@ -90,7 +90,8 @@ func parse(b []byte) (Snapshot, bool) {
 	}
 }
 
-func moduleDir(t testing.TB, module string) string {
+// ModuleDir is the directory of an SDK module.
+func ModuleDir(t testing.TB, module string) string {
 	t.Helper()
 	b, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/aws-sdk-go-v2/service/"+module).Output()
 	if err != nil {
