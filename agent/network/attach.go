@@ -152,7 +152,8 @@ func (n *Network) build(a *attachment, i state.Interface) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.written { // else Configure is about to write it with all ports
-		if err := errors.Join(v.gates.addElements(v.gates.ports(), []nftables.SetElement{a.port()}), v.gates.commit()); err != nil {
+		add := func() error { return v.gates.addElements(v.gates.ports(), []nftables.SetElement{a.port()}) }
+		if err := v.gates.transact(add); err != nil {
 			v.written = false
 			return err
 		}
@@ -248,7 +249,8 @@ func (v *vpc) unplug(a *attachment) error {
 		return explain(fmt.Sprintf("remove the route to %s in %s", a.addr, v.ns.name), err)
 	}
 	if v.written {
-		if err := errors.Join(v.gates.deleteElements(v.gates.ports(), []nftables.SetElement{a.port()}), v.gates.commit()); err != nil {
+		remove := func() error { return v.gates.deleteElements(v.gates.ports(), []nftables.SetElement{a.port()}) }
+		if err := v.gates.transact(remove); err != nil {
 			v.written = false // the next Configure writes it anew
 			return err
 		}

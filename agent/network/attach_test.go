@@ -193,19 +193,19 @@ func (l *lab) footprint() []string {
 	for _, r := range rules {
 		all = append(all, "rule "+r.String())
 	}
-	c, err := l.host.nft()
+	c, err := openNFT(l.host)
 	must(l.t, err)
-	defer c.CloseLasting()
-	tables, err := c.ListTables()
+	defer c.close()
+	tables, err := c.conn.ListTables()
 	must(l.t, err)
 	for _, x := range tables {
 		all = append(all, "table "+x.Name)
 	}
-	entries, err := os.ReadDir(netnsDir)
+	names, err := namesIn(netnsDir)
 	must(l.t, err)
-	for _, e := range entries {
-		if strings.Contains(e.Name(), l.cfg.Instance) {
-			all = append(all, "namespace "+e.Name())
+	for _, name := range names {
+		if strings.Contains(name, l.cfg.Instance) {
+			all = append(all, "namespace "+name)
 		}
 	}
 	must(l.t, l.host.do(func() error {

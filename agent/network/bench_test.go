@@ -114,8 +114,7 @@ func BenchmarkConfigureOneMore(b *testing.B) {
 			for i := range 200 {
 				a := netip.AddrFrom4([4]byte{10, 1, byte(i), 1})
 				start := time.Now()
-				must(b, g.addElements(g.members("sg-1"), []nftables.SetElement{{Key: a.AsSlice()}}))
-				must(b, g.commit())
+				must(b, g.transact(func() error { return g.addElements(g.members("sg-1"), []nftables.SetElement{{Key: a.AsSlice()}}) }))
 				kernel = append(kernel, time.Since(start))
 			}
 			slices.Sort(kernel)

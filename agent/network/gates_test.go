@@ -360,3 +360,53 @@ func TestRouter(t *testing.T) {
 		}
 	}
 }
+
+// TestFlushedHost: a firewall that starts flushes all there is.
+func TestFlushedHost(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	n := l.open()
+	serve(t, l.world, 443)
+	a := newENI(vpcA, "10.0.1.10", "sg-1")
+	l.attach(n, a)
+	groups := []state.GroupPlan{{ID: "sg-1", Ingress: []state.RulePlan{all(anywhere)}, Egress: []state.RulePlan{all(anywhere)}}}
+	a.plan.Public = netip.MustParseAddr("203.0.113.7")
+	plans := []state.VPCPlan{plan(vpcA, groups, a)}
+	must(t, n.Configure(bg, plans))
+	c, err := openNFT(l.host)
+	must(t, err)
+	defer c.close()
+	must(t, c.transact(func() error { c.conn.FlushRuleset(); return nil }))
+	must(t, n.Configure(bg, plans))
+	serve(t, a.ns, 80)
+	reaches(t, l.host, a.plan.Public, 80)
+	marks, _, err := n.host.marks()
+	must(t, err)
+	if len(marks) == 0 {
+		t.Error("it is forgotten that forwarding was off")
+	}
+}
+
+// TestManyGroups writes 30,000 rules in one transaction.
+func TestManyGroups(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	n := l.open()
+	a, b := newENI(vpcA, "10.0.1.10", "sg-0007"), newENI(vpcA, "10.0.1.11", "sg-0499")
+	l.attach(n, a, b)
+	serve(t, b.ns, 80)
+	var groups []state.GroupPlan
+	for i := range 500 {
+		g := state.GroupPlan{ID: fmt.Sprintf("sg-%04d", i), Egress: []state.RulePlan{all(anywhere)}}
+		for port := range int32(60) {
+			g.Ingress = append(g.Ingress, tcpFrom(21+port, "sg-0007"))
+		}
+		groups = append(groups, g)
+	}
+	start := time.Now()
+	must(t, n.Configure(bg, []state.VPCPlan{plan(vpcA, groups, a, b)}))
+	t.Logf("%d rules in %v", 61*len(groups), time.Since(start))
+	reaches(t, a.ns, b.Address, 80)
+	must(t, n.Configure(bg, []state.VPCPlan{plan(vpcA, groups[:499], a, b)}))
+	doesNotReach(t, a.ns, b.Address, 80)
+}

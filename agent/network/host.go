@@ -38,11 +38,12 @@ type host struct {
 	log      *slog.Logger
 	ns       *namespace
 	mtu      int
+	table    *nftables.Table
 
 	mu     sync.Mutex
-	conn   *nftables.Conn
-	table  *nftables.Table
+	nft    *nft
 	public map[netip.Addr]int // public address → link that it is routed over
+	kept   []string           // marks in the table
 }
 
 // slot is one host–VPC link's place in linkRange.
@@ -72,9 +73,9 @@ func openHost(cfg Config) (*host, error) {
 	h := &host{instance: cfg.Instance, log: cfg.Log, ns: ns,
 		table:  &nftables.Table{Name: tablePrefix + cfg.Instance, Family: nftables.TableFamilyIPv4},
 		public: map[netip.Addr]int{}}
-	if h.conn, err = ns.nft(); err != nil {
+	if h.nft, err = openNFT(ns); err != nil {
 		ns.close()
-		return nil, explain("open nftables on the host", err)
+		return nil, err
 	}
 	err = h.prepare()
 	if err != nil {
@@ -85,12 +86,12 @@ func openHost(cfg Config) (*host, error) {
 }
 
 func (h *host) close() {
-	h.conn.CloseLasting()
+	h.nft.close()
 	h.ns.close()
 }
 
 func (h *host) prepare() error {
-	unlock, err := lockHost()
+	unlock, err := lockHost(unix.LOCK_EX)
 	if err != nil {
 		return err
 	}
@@ -120,21 +121,33 @@ func (h *host) publicSet() *nftables.Set {
 
 // writeTable replaces the instance's table on the host in one transaction.
 func (h *host) writeTable(marks []string) error {
-	h.conn.AddTable(h.table) // so that there is one to delete
-	h.conn.DelTable(h.table)
-	h.conn.AddTable(h.table)
+	h.kept = marks
+	return h.nft.transact(func() error { return h.layOut(marks) })
+}
+
+// layOut adds the whole table to a transaction.
+func (h *host) layOut(marks []string) error {
+	c := h.nft.conn
+	c.AddTable(h.table) // so that there is one to delete
+	c.DelTable(h.table)
+	c.AddTable(h.table)
 	var known []nftables.SetElement
 	for a := range h.public {
 		known = append(known, nftables.SetElement{Key: a.AsSlice()})
 	}
-	if err := h.conn.AddSet(h.publicSet(), known); err != nil {
+	if err := c.AddSet(h.publicSet(), nil); err != nil {
 		return err
+	}
+	for part := range slices.Chunk(known, elementsAtOnce) {
+		if err := c.SetAddElements(h.publicSet(), part); err != nil {
+			return err
+		}
 	}
 	accept := nftables.ChainPolicyAccept
 	chain := func(name string, kind nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority, rules ...[]expr.Any) {
-		c := h.conn.AddChain(&nftables.Chain{Table: h.table, Name: name, Type: kind, Hooknum: hook, Priority: prio, Policy: &accept})
+		x := c.AddChain(&nftables.Chain{Table: h.table, Name: name, Type: kind, Hooknum: hook, Priority: prio, Policy: &accept})
 		for _, r := range rules {
-			h.conn.AddRule(&nftables.Rule{Table: h.table, Chain: c, Exprs: r})
+			c.AddRule(&nftables.Rule{Table: h.table, Chain: x, Exprs: r})
 		}
 	}
 	ours := h.linkPrefix() + "*"
@@ -153,17 +166,22 @@ func (h *host) writeTable(marks []string) error {
 		match(iifname(ours), source, links, []expr.Any{&expr.Masq{}}),
 		match(oifname(ours), source, loopback, []expr.Any{&expr.Masq{}}))
 	for _, m := range marks {
-		h.conn.AddChain(&nftables.Chain{Table: h.table, Name: m})
-	}
-	return h.commit()
-}
-
-func (h *host) commit() error {
-	if err := h.conn.Flush(); err != nil {
-		h.conn.CloseLasting()
-		return explain("change nftables table "+h.table.Name+" on the host", err)
+		c.AddChain(&nftables.Chain{Table: h.table, Name: m})
 	}
 	return nil
+}
+
+// ensure writes the table again if somebody flushed the host's rule set, as
+// firewalls do when they start.
+func (h *host) ensure() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, err := h.nft.conn.ListTableOfFamily(h.table.Name, h.table.Family)
+	if !errors.Is(err, unix.ENOENT) {
+		return explain("find nftables table "+h.table.Name+" on the host", err)
+	}
+	h.log.Warn("somebody removed the nftables table from the host; writing it again", "table", h.table.Name)
+	return h.writeTable(h.kept)
 }
 
 // uplinkMTU is the size of packets that the host's default route takes.
@@ -241,7 +259,7 @@ var (
 // connect makes the link between the host and a VPC's namespace, and returns
 // its index on the host.
 func (h *host) connect(vpc string, ns *namespace) (int, slot, error) {
-	unlock, err := lockHost()
+	unlock, err := lockHost(unix.LOCK_EX)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -384,17 +402,20 @@ func (h *host) setPublic(want map[netip.Addr]netip.Addr, link int, s slot) error
 			more = append(more, nftables.SetElement{Key: a.AsSlice()})
 		}
 	}
-	for part := range slices.Chunk(gone, elementsAtOnce) {
-		if err := h.conn.SetDeleteElements(h.publicSet(), part); err != nil {
-			return err
+	err := h.nft.transact(func() error {
+		for part := range slices.Chunk(gone, elementsAtOnce) {
+			if err := h.nft.conn.SetDeleteElements(h.publicSet(), part); err != nil {
+				return err
+			}
 		}
-	}
-	for part := range slices.Chunk(more, elementsAtOnce) {
-		if err := h.conn.SetAddElements(h.publicSet(), part); err != nil {
-			return err
+		for part := range slices.Chunk(more, elementsAtOnce) {
+			if err := h.nft.conn.SetAddElements(h.publicSet(), part); err != nil {
+				return err
+			}
 		}
-	}
-	if err := h.commit(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	for _, e := range gone {
@@ -424,7 +445,7 @@ func (h *host) setPublic(want map[netip.Addr]netip.Addr, link int, s slot) error
 
 // remove takes the table away and restores forwarding if no instance is left.
 func (h *host) remove() error {
-	unlock, err := lockHost()
+	unlock, err := lockHost(unix.LOCK_EX)
 	if err != nil {
 		return err
 	}
@@ -432,7 +453,9 @@ func (h *host) remove() error {
 	if err := h.restore(); err != nil {
 		return err
 	}
-	h.conn.AddTable(h.table)
-	h.conn.DelTable(h.table)
-	return h.commit()
+	return h.nft.transact(func() error {
+		h.nft.conn.AddTable(h.table)
+		h.nft.conn.DelTable(h.table)
+		return nil
+	})
 }

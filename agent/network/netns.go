@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -35,12 +34,6 @@ func (ns *namespace) close() {
 	ns.file.Close()
 }
 
-// nft opens a lasting nftables connection in the namespace. Its buffers hold
-// the answers to a transaction of many thousand messages.
-func (ns *namespace) nft() (*nftables.Conn, error) {
-	return nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(ns.fd()), nftables.WithSockOptions(bigBuffers))
-}
-
 // openNamespace opens what path names and a netlink socket in it.
 func openNamespace(name, path string) (*namespace, error) {
 	f, err := os.Open(path)
@@ -65,11 +58,11 @@ func (ns *namespace) dial() (err error) {
 // it fails nothing is left.
 func createNamespace(name string, setup func(*namespace) error) (*namespace, error) {
 	ns := &namespace{name: name}
-	f, err := os.OpenFile(ns.path(), os.O_RDONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	unlock, err := createName(ns.path())
 	if err != nil {
 		return nil, explain("name network namespace", err)
 	}
-	f.Close()
+	defer unlock()
 	err = onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return explain("make network namespace "+name, err)
@@ -92,6 +85,30 @@ func createNamespace(name string, setup func(*namespace) error) (*namespace, err
 		return nil, errors.Join(err, removeNamespace(name))
 	}
 	return ns, nil
+}
+
+// createName makes the file that a namespace is to be mounted on. Until it is,
+// the returned lock keeps the directory where it is.
+func createName(path string) (unlock func(), err error) {
+	for {
+		unlock, err := lockHost(unix.LOCK_SH)
+		if err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL, 0o444)
+		if err == nil {
+			f.Close()
+			return unlock, nil
+		}
+		unlock()
+		if !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		// The last instance to leave the host took the directory with it.
+		if err := prepareNetnsDir(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // removeNamespace takes the name away; the kernel frees the namespace and what
@@ -143,38 +160,74 @@ func onThread(f func() error) error {
 // prepareNetnsDir makes /run/netns as iproute2 does: a shared mount, so that
 // names made and removed later show in mount namespaces made before.
 func prepareNetnsDir() error {
+	unlock, err := lockHost(unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := os.MkdirAll(netnsDir, 0o755); err != nil {
 		return explain("make the directory of network namespaces", err)
 	}
-	err := unix.Mount("", netnsDir, "", unix.MS_SHARED|unix.MS_REC, "")
+	err = unix.Mount("", netnsDir, "", unix.MS_SHARED|unix.MS_REC, "")
 	if errors.Is(err, unix.EINVAL) { // not a mount yet
 		if err := unix.Mount(netnsDir, netnsDir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 			return explain("mount "+netnsDir+" on itself", err)
 		}
 		err = unix.Mount("", netnsDir, "", unix.MS_SHARED|unix.MS_REC, "")
 	}
+	return explain("share the mount "+netnsDir, err)
+}
+
+// tidyNetnsDir removes the directory of names when it is empty.
+func tidyNetnsDir() error {
+	unlock, err := lockHost(unix.LOCK_EX)
 	if err != nil {
-		return explain("share the mount "+netnsDir, err)
+		return err
 	}
-	return nil
+	defer unlock()
+	if names, err := namesIn(netnsDir); err != nil || len(names) > 0 {
+		return err
+	}
+	// Not by force: a name that somebody else makes right now stays.
+	err = unix.Unmount(netnsDir, 0)
+	if err == nil || errors.Is(err, unix.EINVAL) {
+		err = os.Remove(netnsDir)
+	}
+	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return explain("remove "+netnsDir, err)
+}
+
+// namesIn lists a directory; one that isn't there is empty.
+func namesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, explain("list network namespaces", err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, nil
 }
 
 // lockHost keeps other instances on this host from the steps where two could
 // take the same thing. The returned function ends it.
-func lockHost() (func(), error) {
-	d, err := os.Open(netnsDir)
+func lockHost(how int) (unlock func(), err error) {
+	d, err := os.Open(filepath.Dir(netnsDir))
 	if err != nil {
-		return nil, explain("open the directory of network namespaces", err)
+		return nil, explain("open the directory to lock", err)
 	}
 	for {
-		err = unix.Flock(int(d.Fd()), unix.LOCK_EX)
+		err = unix.Flock(int(d.Fd()), how)
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}
 	if err != nil {
 		d.Close()
-		return nil, explain("lock "+netnsDir, err)
+		return nil, explain("lock "+d.Name(), err)
 	}
 	return func() { d.Close() }, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -48,6 +47,9 @@ func Open(ctx context.Context, cfg Config) (*Network, error) {
 	if !regexp.MustCompile(`^[0-9a-f]{8}$`).MatchString(cfg.Instance) {
 		return nil, fmt.Errorf("open network: instance %q is not 8 hexadecimal digits", cfg.Instance)
 	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	n := &Network{cfg: cfg, vpcs: map[string]*vpc{}, enis: map[string]*attachment{}, busy: map[string]chan struct{}{}}
 	if err := prepareNetnsDir(); err != nil {
 		return nil, fmt.Errorf("open network: %w", err)
@@ -68,17 +70,14 @@ func (n *Network) prefix() string { return "berth-" + n.cfg.Instance + "-" }
 
 // names lists the instance's namespaces without the prefix.
 func (n *Network) names() ([]string, error) {
-	entries, err := os.ReadDir(netnsDir)
-	if err != nil {
-		return nil, explain("list network namespaces", err)
-	}
+	all, err := namesIn(netnsDir)
 	var names []string
-	for _, e := range entries {
-		if name, ok := strings.CutPrefix(e.Name(), n.prefix()); ok {
+	for _, name := range all {
+		if name, ok := strings.CutPrefix(name, n.prefix()); ok {
 			names = append(names, name)
 		}
 	}
-	return names, nil
+	return names, err
 }
 
 // takeOver adopts what is there and removes what is half-made.
@@ -185,13 +184,16 @@ func (n *Network) Attached() map[string]string {
 // Configure brings every VPC to its plan, which holds all of its groups and
 // interfaces; each VPC's change is one transaction in the kernel. A VPC without
 // a plan is removed once no interface of it is attached; until then its last
-// plan stays in force.
+// plan stays in force. What one VPC fails at doesn't keep the others.
 func (n *Network) Configure(ctx context.Context, plans []state.VPCPlan) error {
+	if err := n.host.ensure(); err != nil {
+		return fmt.Errorf("configure network: %w", err)
+	}
 	var errs []error
 	planned := map[string]bool{}
 	for _, p := range plans {
-		if !isName(p.VPC) || !strings.HasPrefix(p.VPC, "vpc-") {
-			errs = append(errs, fmt.Errorf("configure VPC %q: not a VPC's ID", p.VPC))
+		if err := check(p); err != nil {
+			errs = append(errs, fmt.Errorf("configure VPC %q: %w", p.VPC, err))
 			continue
 		}
 		planned[p.VPC] = true
@@ -216,6 +218,19 @@ func (n *Network) Configure(ctx context.Context, plans []state.VPCPlan) error {
 		v.mu.Unlock()
 	}
 	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// check refuses IDs that would not do as names.
+func check(p state.VPCPlan) error {
+	if !isName(p.VPC) || !strings.HasPrefix(p.VPC, "vpc-") {
+		return errors.New("not a VPC's ID")
+	}
+	for _, g := range p.Groups {
+		if !isName(g.ID) || !strings.HasPrefix(g.ID, "sg-") {
+			return fmt.Errorf("%q is not a security group's ID", g.ID)
+		}
+	}
+	return nil
 }
 
 // Close waits for what goes on behind and lets go. Everything stays as it is.
@@ -258,23 +273,4 @@ func (n *Network) Destroy(ctx context.Context) error {
 		return fmt.Errorf("destroy network: %w", err)
 	}
 	return ctx.Err()
-}
-
-// tidyNetnsDir removes the directory of names when it is empty.
-func tidyNetnsDir() error {
-	unlock, err := lockHost()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if entries, err := os.ReadDir(netnsDir); err != nil || len(entries) > 0 {
-		return err
-	}
-	if err := unix.Unmount(netnsDir, unix.MNT_DETACH); err != nil {
-		return explain("unmount "+netnsDir, err)
-	}
-	if err := os.Remove(netnsDir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
-		return explain("remove "+netnsDir, err)
-	}
-	return nil
 }

@@ -149,7 +149,7 @@ func (h *host) restore() error {
 // marks reads what instances have changed on the host, and whether there are
 // others than ours. It warns of what would stop forwarded packets.
 func (h *host) marks() (marks []string, others bool, err error) {
-	chains, err := h.conn.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
+	chains, err := h.nft.conn.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
 	if err != nil {
 		return nil, false, explain("list nftables chains of the host", err)
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
-	mnl "github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,39 +23,17 @@ const hostLink = "host0"
 // attributes are limited to 64 KiB.
 const elementsAtOnce = 256
 
-// bigBuffers makes room for a whole transaction and its answers.
-func bigBuffers(c *mnl.Conn) error {
-	const size = 32 << 20
-	return errors.Join(c.SetWriteBuffer(size), c.SetReadBuffer(size))
-}
-
-// gates writes a VPC's table: what doc.go draws. Calls collect changes; commit
-// applies them all or none.
+// gates writes a VPC's table: what doc.go draws. Its methods add to a
+// transaction.
 type gates struct {
-	conn  *nftables.Conn
+	*nft
 	table *nftables.Table
-	sets  uint32 // IDs given out in this transaction
+	sets  uint32 // IDs given out
 }
 
 func newGates(ns *namespace) (*gates, error) {
-	conn, err := ns.nft()
-	if err != nil {
-		return nil, explain("open nftables in "+ns.name, err)
-	}
-	return &gates{conn: conn, table: &nftables.Table{Name: tableName, Family: nftables.TableFamilyIPv4}}, nil
-}
-
-func (g *gates) close() { g.conn.CloseLasting() }
-
-func (g *gates) commit() error {
-	g.sets = 0
-	if err := g.conn.Flush(); err != nil {
-		// Answers to the failed transaction may still be under way: a new
-		// socket is opened for each transaction from here on.
-		g.conn.CloseLasting()
-		return explain("change nftables table "+g.table.Name, err)
-	}
-	return nil
+	f, err := openNFT(ns)
+	return &gates{nft: f, table: &nftables.Table{Name: tableName, Family: nftables.TableFamilyIPv4}}, err
 }
 
 // The sets with fixed names.

@@ -145,21 +145,22 @@ func (v *vpc) rebuild(want *ruleset) error {
 	if err != nil {
 		return explain("list nftables tables of "+v.ns.name, err)
 	}
-	v.written, v.have = false, nil
-	if err := v.gates.reset(tables); err != nil {
-		return err
-	}
 	var elements []nftables.SetElement
 	for _, a := range v.ports {
 		elements = append(elements, a.port())
 	}
-	if err := v.gates.addElements(v.gates.ports(), elements); err != nil {
-		return err
-	}
-	if err := v.gates.change(&ruleset{}, want); err != nil {
-		return err
-	}
-	if err := v.gates.commit(); err != nil {
+	v.written, v.have = false, nil
+	g := v.gates
+	err = g.transact(func() error {
+		if err := g.reset(tables); err != nil {
+			return err
+		}
+		if err := g.addElements(g.ports(), elements); err != nil {
+			return err
+		}
+		return g.change(&ruleset{}, want)
+	})
+	if err != nil {
 		return err
 	}
 	v.written, v.have = true, want
@@ -187,7 +188,7 @@ func (n *Network) configure(v *vpc, p state.VPCPlan) error {
 	} else {
 		have := v.have
 		v.have = nil // until the kernel says that it has taken the change
-		if err := errors.Join(v.gates.change(have, want), v.gates.commit()); err != nil {
+		if err := v.gates.transact(func() error { return v.gates.change(have, want) }); err != nil {
 			return err
 		}
 		v.have = want
@@ -260,7 +261,28 @@ func (n *Network) adopt(v *vpc) error {
 			return err
 		}
 	}
+	if err := v.tidyPorts(); err != nil {
+		return err
+	}
 	return v.deletePorts(halfMade)
+}
+
+// tidyPorts removes what the table has of interfaces that are not there.
+func (v *vpc) tidyPorts() error {
+	if !v.written {
+		return nil
+	}
+	g := v.gates
+	elements, err := g.conn.GetSetElements(g.ports())
+	if err != nil {
+		return explain("list the ports in the table of "+v.ns.name, err)
+	}
+	there := map[string]bool{}
+	for _, a := range v.ports {
+		there[string(a.port().Key)] = true
+	}
+	stale := slices.DeleteFunc(elements, func(e nftables.SetElement) bool { return there[string(e.Key)] })
+	return g.transact(func() error { return g.deleteElements(g.ports(), stale) })
 }
 
 // attachment is an interface of this node: what its receipt says.
