@@ -64,6 +64,8 @@ var models embed.FS
 type model struct {
 	// Operations are sorted.
 	Operations []string `json:"operations"`
+	// Named are the operations whose shapes' names were looked at; nil means all.
+	Named []string `json:"named,omitempty"`
 	// Names are wire names that do not follow the rule, by Go struct and field.
 	Names map[string]map[string]wireName `json:"names,omitempty"`
 	// Shapes are the constraints, by shape.

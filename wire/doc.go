@@ -75,6 +75,15 @@
 // does. So a struct lists all members that AWS documents, and handlers or Check
 // refuse what they do not honour.
 //
+// # Another service
+//
+// Add it to the targets of model/gen, run that, and describe it in describe.go.
+// Services of modules with schemas (JSON) and most query services need no names;
+// for the others the corpus tells which are missing, and patch.json takes them.
+// Where a service answers bad input with "1 validation error detected: …", name
+// the code in Constraints and list its operations in model/gen. An operation of EC2
+// whose names were never generated stops the start.
+//
 // # Other protocols
 //
 // A syntax is a value of the unexported interface in syntax.go and one file. To add
@@ -83,6 +92,8 @@
 //
 // # Tests
 //
-// Package wiretest has AWS's own corpus of requests and responses, and serves
-// any service behind httptest for real SDK clients.
+// Package wiretest serves any service to real SDK clients, and sends it AWS's own
+// corpus of requests. This package's tests hold the syntaxes against that corpus
+// (testdata/uncovered.txt says what is not covered, and why), against the AWS CLI, whose
+// XML reader is not Go's, and against fuzzers.
 package wire

@@ -34,7 +34,9 @@ type Server struct {
 	// Allow says whether a caller may do an action, such as "ecs:RunTask". An error
 	// that is no [smithy.APIError] becomes the protocol's access denied. Nil allows all.
 	Allow func(ctx context.Context, c Caller, action string) error
-	Log   *slog.Logger
+	// Log gets a line for every request, at level error where the server is at
+	// fault, else debug. It is required.
+	Log *slog.Logger
 }
 
 // Service is a service bound to the value that implements it.
@@ -91,6 +93,9 @@ func NewService(d Description, impl any) (*Service, error) {
 			continue
 		}
 		op, err := s.bindOperation(name, method)
+		if err == nil && m.Named != nil && !slices.Contains(m.Named, name) {
+			err = fmt.Errorf("its wire names are unknown: add it to wire/model/gen/%soperations.txt and run that tool", d.Name)
+		}
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("%s:%s: %w", d.Name, name, err))
 			continue

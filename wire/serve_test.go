@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -211,6 +213,51 @@ func TestSTSClient(t *testing.T) {
 	}
 }
 
+// TestPresigned is how EKS's tokens come: a URL that anyone may GET.
+func TestPresigned(t *testing.T) {
+	_, cfg := wiretest.Serve(t, newService(t, wire.STS, stsService{}))
+	r, err := sts.NewPresignClient(sts.NewFromConfig(cfg)).PresignGetCallerIdentity(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]int{r.URL: http.StatusOK, r.URL + "0": http.StatusForbidden, strings.Replace(r.URL, "eu-central-1", "eu-central-2", 1): http.StatusForbidden} {
+		req, err := http.NewRequestWithContext(t.Context(), r.Method, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range r.SignedHeader {
+			req.Header[k] = v
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %s %s", url, resp.Status, body)
+		}
+	}
+}
+
+// TestConcurrent is for the race detector: types are bound on first use.
+func TestConcurrent(t *testing.T) {
+	srv := anyServer(newService(t, wire.ECS, ecsService{}), newService(t, wire.STS, stsService{}), newService(t, wire.EC2, ec2Service{}))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			serve(srv, "POST", "/", map[string]string{"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.RunTask"}, `{"taskDefinition":"a"}`)
+			serve(srv, "POST", "/", map[string]string{"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListTasks"}, `{}`)
+			serve(srv, "GET", "/?Action=DescribeNetworkInterfaces&Version=2016-11-15", nil, "")
+			serve(srv, "GET", "/?Action=GetCallerIdentity&Version=2011-06-15", nil, "")
+		})
+	}
+	wg.Wait()
+}
+
 // TestZeros: what boto3 and Java read must be there.
 func TestZeros(t *testing.T) {
 	body := post(t, newService(t, wire.ECS, ecsService{}), "AmazonEC2ContainerServiceV20141113.DescribeClusters", `{}`)
@@ -229,6 +276,22 @@ func (misfit) ListServices(context.Context, *ecs.ListTasksInput) (*ecs.ListServi
 func TestMisfitStopsTheStart(t *testing.T) {
 	_, err := wire.NewService(wire.ECS, misfit{})
 	if err == nil || !strings.Contains(err.Error(), "ecs:ListServices") {
+		t.Errorf("got %v", err)
+	}
+}
+
+type unnamed struct{}
+
+type (
+	CopyImageInput  struct{ Name *string }
+	CopyImageOutput struct{ ImageId *string }
+)
+
+func (unnamed) CopyImage(context.Context, *CopyImageInput) (*CopyImageOutput, error) { return nil, nil }
+
+func TestUnnamedStopsTheStart(t *testing.T) {
+	_, err := wire.NewService(wire.EC2, unnamed{})
+	if err == nil || !strings.Contains(err.Error(), "ec2:CopyImage: its wire names are unknown") {
 		t.Errorf("got %v", err)
 	}
 }

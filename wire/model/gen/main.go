@@ -117,6 +117,9 @@ func (t target) write(botocore, out string) error {
 		}
 		names[s] = fields
 	}
+	if t.names != nil {
+		sections = append(sections, section{name: "named", list: t.names})
+	}
 	if len(names) > 0 {
 		sections = append(sections, section{name: "names", lines: names})
 	}
