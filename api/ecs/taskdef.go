@@ -74,7 +74,7 @@ func (s *Service) DescribeTaskDefinition(ctx context.Context, in *ecs.DescribeTa
 	if d == nil {
 		return nil, clientError("Unable to describe task definition.")
 	}
-	out := &ecs.DescribeTaskDefinitionOutput{TaskDefinition: &d.Spec.V}
+	out := &ecs.DescribeTaskDefinitionOutput{TaskDefinition: &d.Spec.V, Tags: []types.Tag{}}
 	if tags {
 		out.Tags = tagsOf(d.Tags)
 	}

@@ -24,9 +24,10 @@ type Ledger struct {
 	// Service is the name given to Parse.
 	Service string
 
-	upper bool
-	lines []*line
-	found sync.Map // path → *line, nil where no line matches
+	upper  bool
+	lines  []*line
+	found  sync.Map // path → *line, nil where no line matches
+	shapes sync.Map // reflect.Type → []member
 }
 
 // line is one decision.

@@ -70,23 +70,33 @@ func (l *Ledger) leaves(p string, t reflect.Type, above []reflect.Type, yield fu
 			}
 		}
 		above = append(above[:len(above):len(above)], t)
-		for f := range l.members(t) {
-			l.leaves(p+"."+l.member(f.Name), f.Type, above, yield)
+		for _, m := range l.members(t) {
+			l.leaves(p+"."+m.name, t.Field(m.index).Type, above, yield)
 		}
 		return
 	}
 	yield(p)
 }
 
-// members yields the fields of a struct that are members of the shape.
-func (l *Ledger) members(t reflect.Type) func(func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if f := t.Field(i); f.IsExported() && f.Name != "ResultMetadata" && !yield(f) {
-				return
-			}
+// member is a field of a struct that is a member of the shape.
+type member struct {
+	index int
+	name  string // AWS's
+}
+
+// members returns the members of a struct, remembering them.
+func (l *Ledger) members(t reflect.Type) []member {
+	if m, ok := l.shapes.Load(t); ok {
+		return m.([]member)
+	}
+	var out []member
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() && f.Name != "ResultMetadata" {
+			out = append(out, member{i, l.member(f.Name)})
 		}
 	}
+	l.shapes.Store(t, out)
+	return out
 }
 
 // member is AWS's name of a Go field.
@@ -178,13 +188,16 @@ func (w *walk) value(p, shown string, v reflect.Value, above *line) {
 		if n := w.field(p); n != nil {
 			above = n
 		}
-		for f := range w.ledger.members(v.Type()) {
-			name := w.ledger.member(f.Name)
-			at := name
-			if shown != "" {
-				at = shown + "." + name
+		for _, m := range w.ledger.members(v.Type()) {
+			f := v.Field(m.index)
+			if f.IsZero() {
+				continue
 			}
-			w.value(p+"."+name, at, v.FieldByIndex(f.Index), above)
+			at := m.name
+			if shown != "" {
+				at = shown + "." + m.name
+			}
+			w.value(p+"."+m.name, at, f, above)
 		}
 	default:
 		if !v.IsZero() {
