@@ -5,12 +5,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -352,6 +355,11 @@ func TestRouter(t *testing.T) {
 	if ping(t, a.ns, v.slot.vpc(), denied) {
 		t.Error("the router's own address answers")
 	}
+	// The host's services are to be had at its own address, not on its loopback.
+	serve(t, l.host, 4566)
+	if seen := reaches(t, a.ns, labHost, 4566); seen != v.slot.vpc() {
+		t.Errorf("the host saw %s, want the VPC's link address %s", seen, v.slot.vpc())
+	}
 	neighbours, err := v.ns.link.NeighList(0, netlink.FAMILY_V4)
 	must(t, err)
 	for _, e := range neighbours {
@@ -409,4 +417,26 @@ func TestManyGroups(t *testing.T) {
 	reaches(t, a.ns, b.Address, 80)
 	must(t, n.Configure(bg, []state.VPCPlan{plan(vpcA, groups[:499], a, b)}))
 	doesNotReach(t, a.ns, b.Address, 80)
+}
+
+// TestHostThatDropsForwarded: no rule of Berth's can help there, so it says so.
+func TestHostThatDropsForwarded(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	c, err := openNFT(l.host)
+	must(t, err)
+	defer c.close()
+	must(t, c.transact(func() error {
+		table := c.conn.AddTable(&nftables.Table{Name: "filter", Family: nftables.TableFamilyIPv4})
+		drop := nftables.ChainPolicyDrop
+		c.conn.AddChain(&nftables.Chain{Table: table, Name: "FORWARD", Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &drop})
+		return nil
+	}))
+	var out strings.Builder
+	l.cfg.Log = slog.New(slog.NewTextHandler(&out, nil))
+	l.open()
+	if !strings.Contains(out.String(), "chain=FORWARD") || !strings.Contains(out.String(), "DOCKER-USER") {
+		t.Errorf("no warning that says what to do: %q", out.String())
+	}
 }
