@@ -180,11 +180,7 @@ func bound(f float64) string {
 const maxShown = 2048
 
 func fail(v reflect.Value, path string, broken *[]string, must string) {
-	shown := show(v)
-	if len(shown) > maxShown {
-		shown = strings.ToValidUTF8(shown[:maxShown], "")
-	}
-	*broken = append(*broken, "Value '"+shown+"' at '"+path+"' failed to satisfy constraint: Member must "+must)
+	*broken = append(*broken, "Value '"+clip(show(v), maxShown)+"' at '"+path+"' failed to satisfy constraint: Member must "+must)
 }
 
 // show writes a value as Java does: [a, b] and {k=v}.

@@ -19,14 +19,14 @@ func (s *Server) detect(r *request) error {
 	}
 	if target := r.Header.Get("X-Amz-Target"); target != "" {
 		prefix, op, _ := strings.Cut(target, ".")
-		r.op = op
+		r.op = clip(op, maxName)
 		for _, x := range s.Services {
 			if x.desc.Target == prefix && prefix != "" {
 				r.service = x
 			}
 		}
 		if r.service == nil || r.Method != http.MethodPost || !r.service.speaks(JSON) {
-			r.op = target
+			r.op = clip(target, maxName)
 			return unknownOperation(r)
 		}
 		return nil
@@ -68,7 +68,7 @@ func (s *Server) detectForm(r *request, scope scope, encoded string) error {
 	form, err := parseForm(encoded)
 	r.form = form
 	r.version = r.form.take("Version")
-	r.op = r.form.take("Action")
+	r.op = clip(r.form.take("Action"), maxName)
 	r.service = s.named(scope.service, r.Host)
 	if r.service == nil { // unsigned, and by no name: the versions differ
 		for _, x := range s.Services {
@@ -108,6 +108,18 @@ func (s *Server) named(name, host string) *Service {
 		}
 	}
 	return nil
+}
+
+// maxName is how much of an operation's name is told back, in bytes; the longest
+// of AWS's has 61.
+const maxName = 128
+
+// clip cuts s to at most n bytes, at a character.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
 }
 
 func (s *Service) speaks(x Syntax) bool { return slices.Contains(s.desc.Syntaxes, x) }

@@ -46,17 +46,17 @@ func parseForm(body string) (formTree, error) {
 		k, v, _ := strings.Cut(pair, "=")
 		key, err := url.QueryUnescape(k)
 		if err != nil {
-			return root, fmt.Errorf("The parameter name %s is not URL-encoded", strconv.Quote(k))
+			return root, fmt.Errorf("The parameter name %s is not URL-encoded", strconv.Quote(clip(k, maxShown)))
 		}
 		value, err := url.QueryUnescape(v)
 		if err != nil {
-			return root, fmt.Errorf("The value of parameter %s is not URL-encoded", key)
+			return root, fmt.Errorf("The value of parameter %s is not URL-encoded", clip(key, maxShown))
 		}
 		if !utf8.ValidString(key) || !utf8.ValidString(value) {
-			return root, fmt.Errorf("The parameter %s is not valid UTF-8", strconv.QuoteToASCII(key))
+			return root, fmt.Errorf("The parameter %s is not valid UTF-8", strconv.QuoteToASCII(clip(key, maxShown)))
 		}
 		if strings.Count(key, ".") > maxDepth {
-			return root, fmt.Errorf("The parameter %s is nested too deeply", key[:64])
+			return root, fmt.Errorf("The parameter %s is nested too deeply", clip(key, 64))
 		}
 		node(index, key).value = value
 	}
@@ -163,7 +163,7 @@ func (e *formError) Error() string { return e.text }
 // mismatch is the error of a value that is not of the member's kind.
 func (r *formReader) mismatch(want string) error {
 	if r.err == nil {
-		r.err = &formError{r.at.path, fmt.Sprintf("Value (%s) for parameter %s is invalid. Expected %s", r.at.value, r.at.path, want)}
+		r.err = &formError{r.at.path, fmt.Sprintf("Value (%s) for parameter %s is invalid. Expected %s", clip(r.at.value, maxShown), clip(r.at.path, maxShown), want)}
 	}
 	return r.err
 }
@@ -331,7 +331,7 @@ func (r *formReader) ReadStructMember() (*smithy.Schema, error) {
 type unknownParameter struct{ name string }
 
 func (e *unknownParameter) Error() string {
-	return fmt.Sprintf("The parameter %s is not recognized", e.name)
+	return fmt.Sprintf("The parameter %s is not recognized", clip(e.name, maxShown))
 }
 
 func (r *formReader) ReadUnion(s *smithy.Schema) (*smithy.Schema, error) {

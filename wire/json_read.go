@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -43,7 +42,7 @@ type jsonFrame struct {
 func newJSONReader(data []byte) *jsonReader {
 	r := &jsonReader{data: data}
 	if !utf8.Valid(data) {
-		r.err = errors.New("The request body is not valid UTF-8")
+		r.fail("The request body is not valid UTF-8")
 	}
 	if r.skipSpace(); r.pos == len(data) {
 		r.data, r.pos = []byte("{}"), 0
@@ -439,8 +438,8 @@ func (r *jsonReader) ReadStruct(s *smithy.Schema) error {
 func (r *jsonReader) ReadStructMember() (*smithy.Schema, error) { return r.member() }
 
 // ReadUnion opens the union at the first call and is then called until it returns
-// nil. A union may be the value of a variant of the same schema, so what tells the
-// calls apart is the byte before: a value follows ':', ',' or '['.
+// nil. A variant's value may be a union of the same schema: it begins with '{', which
+// never follows a variant that was read.
 func (r *jsonReader) ReadUnion(s *smithy.Schema) (*smithy.Schema, error) {
 	if top := len(r.stack) - 1; top < 0 || !r.stack[top].union || r.stack[top].schema != s || r.peek() == '{' {
 		if err := r.open('{', jsonFrame{schema: s, union: true}, "structure"); err != nil {
