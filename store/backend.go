@@ -8,13 +8,20 @@ import (
 // ErrConflict is what Backend.Commit returns when a guard did not hold.
 var ErrConflict = errors.New("a record changed meanwhile")
 
+// ErrUnknown is in what Backend.Commit returns when it can't say whether the
+// commit was made, or will be.
+var ErrUnknown = errors.New("it is unknown whether that was written")
+
 // Backend is an engine that keeps bytes under paths: memory or etcd. Package
 // storetest has the suite that each must pass.
 type Backend interface {
 	// Load calls each with every pair, and returns the revision they are of.
 	Load(ctx context.Context, each func(path string, value []byte, rev int64) error) (int64, error)
 	// Commit writes all of ops if all guards hold, else returns ErrConflict. It
-	// returns the revision of the commit, once it is on disk.
+	// returns the revision of the commit, once it is on disk. A path is in ops
+	// once. An error that wraps ErrUnknown leaves open whether the commit was
+	// made, but it was not made later than any commit that is begun after the
+	// return; any other error says that nothing was written.
 	Commit(ctx context.Context, guards []Guard, ops []Op) (int64, error)
 	// Watch calls changed with all changes after revision rev, in order, those
 	// of one commit together, until ctx ends or the engine fails.

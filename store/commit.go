@@ -4,36 +4,57 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 )
 
-// A batch is cut off at so many writes or bytes, below the engine's limits of
-// one request. A single transaction may be larger, and is then refused by the
-// engine if it is too large.
+// A batch takes no more transactions once it has so many operations, guards or
+// bytes. With the largest transaction (txWrites …) on top it is still within
+// the engine's limits for one request.
 const (
-	batchOps   = 512
-	batchBytes = 512 << 10
+	batchOps    = 2048
+	batchGuards = 4096
+	batchBytes  = 512 << 10
+)
+
+// update is one caller's transaction on its way to the committer.
+type update struct {
+	ctx   context.Context
+	fn    func(*Tx) error
+	state atomic.Int32 // queued, taken, dropped
+	err   error        // what fn said, nil or not
+	done  chan error
+}
+
+const (
+	queued  = iota
+	taken   // by the committer, who will answer
+	dropped // by the caller, who doesn't wait any more
 )
 
 // batch is what is committed at once: transactions that ran one after another,
 // each on the image that the one before left.
 type batch struct {
-	base   image
-	image  image
-	guards map[string]int64
-	wrote  map[string]*entry // nil entries are deletions
-	order  []string
-	done   []*update // whose transactions are in it
+	base    image
+	image   image
+	guards  map[string]int64
+	wrote   map[string]*entry // by path; nil entries are deletions
+	order   []write
+	ops     []Op
+	at      map[string]int // a path's place in ops
+	size    int            // bytes
+	updates []*update      // whose transactions are in it
 }
 
 // commitLoop takes updates as they come. What queues up while one commit is
 // being synced goes into the next together.
-func (s *Store) commitLoop(ctx context.Context) {
+func (s *Store) commitLoop() {
 	for {
 		var queue []*update
 		select {
 		case u := <-s.updates:
 			queue = append(queue, u)
-		case <-ctx.Done():
+		case <-s.closing:
 			return
 		}
 		for more := true; more && len(queue) < batchOps; {
@@ -45,28 +66,35 @@ func (s *Store) commitLoop(ctx context.Context) {
 			}
 		}
 		for len(queue) > 0 {
-			queue = s.commit(ctx, queue)
+			queue = s.commit(queue)
 		}
 	}
 }
 
-// commit runs and commits what fits into one batch, and returns the rest.
-func (s *Store) commit(ctx context.Context, queue []*update) []*update {
-	b, ops, rest := s.build(queue)
-	if len(ops) == 0 {
+// commit runs and commits what fits into one batch, and returns the rest. It
+// isn't cut off by Close, so that no caller is left in doubt.
+func (s *Store) commit(queue []*update) []*update {
+	b, rest := s.build(queue)
+	if len(b.ops) == 0 {
 		b.answer(nil)
 		return rest
 	}
-	guards := make([]Guard, 0, len(b.guards))
-	for path, rev := range b.guards {
-		guards = append(guards, Guard{Path: path, Rev: rev})
+	s.commits++
+	mark := fmt.Sprintf("%s/%d", s.id, s.commits)
+	ops, guards := b.request(mark)
+	s.await(mark)
+	rev, err := s.backend.Commit(context.Background(), guards, ops)
+	if errors.Is(err, ErrUnknown) {
+		rev, err = s.settle(err)
 	}
-	rev, err := s.backend.Commit(ctx, guards, ops)
 	if errors.Is(err, ErrConflict) {
 		// Another process wrote what was read. Once that is seen here, the same
 		// transactions run again.
-		if err = s.reach(ctx, b.base.rev+1); err == nil {
-			return append(b.done, rest...)
+		if err = s.reach(b.base.rev + 1); err == nil {
+			for _, u := range b.updates {
+				u.state.Store(queued)
+			}
+			return append(b.updates, rest...)
 		}
 	}
 	if err != nil {
@@ -74,61 +102,85 @@ func (s *Store) commit(ctx context.Context, queue []*update) []*update {
 		return rest
 	}
 	s.show(b, rev)
-	b.answer(s.reach(ctx, rev))
+	b.answer(s.reach(rev))
 	return rest
 }
 
-// build runs transactions until the batch is full, and answers those that fail.
-func (s *Store) build(queue []*update) (*batch, []Op, []*update) {
-	s.mu.Lock()
-	base := s.current
-	s.mu.Unlock()
-	b := &batch{base: base, image: base, guards: map[string]int64{}, wrote: map[string]*entry{}}
-	var ops []Op
-	size := 0
-	values := map[string]int{} // path to its place in ops
+// build runs transactions until the batch is full.
+func (s *Store) build(queue []*update) (*batch, []*update) {
+	base := *s.current.Load()
+	b := &batch{base: base, image: base, guards: map[string]int64{}, wrote: map[string]*entry{}, at: map[string]int{}}
 	for i, u := range queue {
-		if len(ops) >= batchOps || size >= batchBytes {
-			return b, ops, queue[i:]
+		if len(b.ops) >= batchOps || len(b.guards) >= batchGuards || b.size >= batchBytes {
+			return b, queue[i:]
+		}
+		if !u.state.CompareAndSwap(queued, taken) {
+			continue
 		}
 		if err := u.ctx.Err(); err != nil {
 			u.done <- err
 			continue
 		}
 		tx := newTx(&b.base, b.image)
-		err := tx.run(u.fn)
-		var own []Op
-		for _, path := range tx.order {
-			var value []byte
-			if e := tx.wrote[path]; e != nil && err == nil {
-				if value, err = encode(e.rec); err != nil {
-					err = fmt.Errorf("write the record %s: %w", path, err)
-				}
-			}
-			own = append(own, Op{Path: path, Value: value})
-		}
-		if err != nil {
-			u.done <- err
+		ops, size, err := tx.run(u.fn)
+		// One that failed is answered with the others: it may have failed for what
+		// one of them wrote.
+		u.err = err
+		b.add(u, tx, ops, size)
+	}
+	return b, nil
+}
+
+// add takes a transaction into the batch: what it read, and what it wrote unless
+// it failed.
+func (b *batch) add(u *update, tx *Tx, ops []Op, size int) {
+	b.updates = append(b.updates, u)
+	for path, rev := range tx.guards {
+		b.guards[path] = rev
+	}
+	if u.err != nil {
+		return
+	}
+	b.image = tx.image
+	b.size += size
+	for i, op := range ops {
+		b.wrote[op.Path] = tx.wrote[op.Path]
+		if at, ok := b.at[op.Path]; ok {
+			b.ops[at] = op
 			continue
 		}
-		b.image = tx.image
-		b.done = append(b.done, u)
-		for path, rev := range tx.asked {
-			b.guards[path] = rev
-		}
-		for _, op := range own {
-			b.wrote[op.Path] = tx.wrote[op.Path]
-			size += len(op.Value)
-			if at, ok := values[op.Path]; ok {
-				ops[at] = op
-				continue
-			}
-			values[op.Path] = len(ops)
-			ops = append(ops, op)
-			b.order = append(b.order, op.Path)
+		b.at[op.Path] = len(b.ops)
+		b.ops = append(b.ops, op)
+		b.order = append(b.order, tx.order[i])
+	}
+}
+
+// request is the batch as the engine gets it, with the fences of the tables that
+// it writes.
+func (b *batch) request(mark string) ([]Op, []Guard) {
+	ops := b.ops
+	fenced := map[*descriptor]bool{}
+	for _, w := range b.order {
+		if !fenced[w.d] {
+			fenced[w.d] = true
+			ops = append(ops, Op{Path: fencePath(w.d.name), Value: []byte(mark)})
 		}
 	}
-	return b, ops, nil
+	guards := make([]Guard, 0, len(b.guards))
+	for path, rev := range b.guards {
+		guards = append(guards, Guard{Path: path, Rev: rev})
+	}
+	return ops, guards
+}
+
+func (b *batch) answer(err error) {
+	for _, u := range b.updates {
+		if err != nil {
+			u.done <- err
+		} else {
+			u.done <- u.err
+		}
+	}
 }
 
 // show makes a committed batch visible, unless other commits lie between: then
@@ -136,22 +188,21 @@ func (s *Store) build(queue []*update) (*batch, []Op, []*update) {
 func (s *Store) show(b *batch, rev int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current.rev != b.base.rev || rev != b.base.rev+1 {
+	if s.current.Load().rev != b.base.rev || rev != b.base.rev+1 {
 		return
 	}
 	var events []Event
-	for _, path := range b.order {
-		table, key, err := split(path)
-		if err != nil {
-			panic(err) // join made it
-		}
-		ev := Event{Table: table, Key: key}
-		if old, _, ok := b.base.records.Get(recordKey(table, key)); ok {
+	for _, w := range b.order {
+		ev := Event{Table: w.d.name, Key: w.key}
+		if old, ok := b.base.get(w.d, w.key); ok {
 			ev.Old = old.rec
 		}
-		if e := b.wrote[path]; e != nil {
+		if e := b.wrote[w.path]; e != nil {
 			e.rev = rev
 			ev.New = e.rec
+		}
+		if b.image.fences[w.d.number] != rev {
+			b.image.fence(w.d, rev)
 		}
 		if ev.Old != nil || ev.New != nil {
 			events = append(events, ev)
@@ -161,8 +212,42 @@ func (s *Store) show(b *batch, rev int64) {
 	s.publish(b.image, events)
 }
 
-func (b *batch) answer(err error) {
-	for _, u := range b.done {
-		u.done <- err
+// settle finds out whether a commit was made of which the engine couldn't say
+// so: once a later one is seen, its mark has been seen or never will be. Until
+// that is known nothing else is committed.
+func (s *Store) settle(doubt error) (int64, error) {
+	s.mu.Lock()
+	mark := s.awaited
+	s.mu.Unlock()
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		rev, err := s.backend.Commit(context.Background(), nil, []Op{{Path: fencePath(fences), Value: []byte("after " + mark)}})
+		if err == nil {
+			if err := s.reach(rev); err != nil {
+				return 0, err
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.arrived != 0 {
+				return s.arrived, nil
+			}
+			return 0, doubt
+		}
+		if !errors.Is(err, ErrUnknown) {
+			err = fmt.Errorf("%w; and then: %w", doubt, err)
+			s.end(err)
+			return 0, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-s.ended:
+			return 0, s.failed
+		}
 	}
+}
+
+// await notes in arrived when a commit with the mark is seen.
+func (s *Store) await(mark string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awaited, s.arrived = mark, 0
 }

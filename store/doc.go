@@ -24,15 +24,31 @@
 //	})
 //
 // All writes of one Update become visible at once or not at all, and are on
-// disk (synced) when Update returns nil. A function that returns an error
-// leaves nothing. The function sees its own writes, and may be called again
-// when another process wrote what it read: it must have no effect but through
-// tx, and may be called from another goroutine than the caller's, one function
-// at a time. When Update returns, View in this process shows the writes.
-// Concurrent Updates share one synced commit.
+// disk (synced) when Update returns nil. A function that returns an error or
+// panics leaves nothing. The function sees its own writes, and may be called
+// again when another process wrote what it read: it must have no effect but
+// through tx. It is called from another goroutine than the caller's, one
+// function at a time, so it must be quick and must not call Update. When Update
+// returns, View in this process shows the writes. One that writes nothing costs
+// no commit.
+//
+// Updates of all processes are serializable: each is as if it ran alone. A
+// commit is guarded by the revisions of the records that were read by key, also
+// of those that weren't there, and for List, All and By by the table's fence: a
+// path that is written with each commit to the table. So a function that lists
+// a table runs again when another process wrote anything in it.
+//
+// Concurrent Updates share one synced commit: what queues up while one is being
+// synced goes into the next.
 //
 // # Watching
 //
 // ViewAndWatch gives a snapshot, and then all changes after it and only those,
-// in the order they were committed. Changes are given once they are durable.
+// in the order they were committed, each once. Changes are given once they are
+// durable. What a watch's reader has not taken is kept in memory without bound.
+//
+// # Tests
+//
+// Package storetest has the suites for engines and for a Store over one;
+// store/memory and store/etcd run them.
 package store

@@ -1,9 +1,8 @@
 package store
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/statedb/part"
@@ -14,30 +13,40 @@ import (
 // root begins all paths.
 const root = "/berth/v1/"
 
+// fences is the table of the fences. A fence has a table's name for its ID and
+// is written with each commit that writes to the table, so that its revision
+// tells whether anything in the table has changed. Its value is the mark of the
+// commit. Nobody but this package sees fences.
+const fences = "store/fence"
+
 // image is all records at one revision, as values of immutable radix trees: a
 // copy of the struct is a copy of the whole.
 type image struct {
 	rev     int64
 	records part.Tree[*entry] // by table, NUL, key
 	index   part.Tree[*entry] // by table, NUL, index, NUL, value, NUL, key
+	fences  []int64           // revision of each table's last change, by descriptor.number
 }
 
 // entry is one record in its place. Only the committer writes one, before
 // anybody else can see it.
 type entry struct {
-	rec  any
-	key  state.Key
-	path string
-	rev  int64
+	rec any
+	key state.Key
+	rev int64
 }
 
 func newImage() image {
-	return image{records: part.New[*entry](part.RootOnlyWatch), index: part.New[*entry](part.RootOnlyWatch)}
+	return image{
+		records: part.New[*entry](part.RootOnlyWatch), index: part.New[*entry](part.RootOnlyWatch),
+		fences: make([]int64, len(tables)),
+	}
 }
 
 // descriptor is a table without its type.
 type descriptor struct {
 	name    string
+	number  int
 	decode  func([]byte) (rec any, key state.Key, err error)
 	indexes func(rec any, file func(index, value string))
 }
@@ -63,25 +72,32 @@ func join(table string, k state.Key) string {
 	return root + scope + table + "/" + k.ID
 }
 
+func fencePath(table string) string { return join(fences, state.Key{ID: table}) }
+
 func recordKey(table string, k state.Key) []byte {
 	return []byte(table + "\x00" + k.String())
 }
 
 func indexKey(table, index, value string, k state.Key) []byte {
-	b := append(indexPrefix(table, index, value), k.String()...)
-	return b
+	return append(indexPrefix(table, index, value), k.String()...)
 }
 
 func indexPrefix(table, index, value string) []byte {
 	return []byte(table + "\x00" + index + "\x00" + value + "\x00")
 }
 
-// apply makes a committed change. It returns nil for a record of a table that
-// this version doesn't know: a newer one may have written it.
+// apply makes a committed change. It returns nil for a fence, and for a record
+// of a table that this version doesn't know: a newer one may have written it.
 func (img *image) apply(rev int64, c Change) (*Event, error) {
 	table, key, err := split(c.Path)
 	if err != nil {
 		return nil, err
+	}
+	if table == fences {
+		if d, ok := tables[key.ID]; ok {
+			img.fence(d, rev)
+		}
+		return nil, nil
 	}
 	d, ok := tables[table]
 	if !ok {
@@ -94,7 +110,18 @@ func (img *image) apply(rev int64, c Change) (*Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the record %s: %w", c.Path, err)
 	}
-	return img.put(d, &entry{rec: rec, key: key, path: c.Path, rev: rev}), nil
+	return img.put(d, &entry{rec: rec, key: key, rev: rev}), nil
+}
+
+// fence notes that the table changed at rev.
+func (img *image) fence(d *descriptor, rev int64) {
+	img.fences = slices.Clone(img.fences)
+	img.fences[d.number] = rev
+}
+
+func (img *image) get(d *descriptor, k state.Key) (*entry, bool) {
+	e, _, ok := img.records.Get(recordKey(d.name, k))
+	return e, ok
 }
 
 func (img *image) put(d *descriptor, e *entry) *Event {
@@ -125,12 +152,6 @@ func (img *image) unfile(d *descriptor, e *entry) {
 	d.indexes(e.rec, func(index, value string) {
 		_, _, img.index = without(img.index, indexKey(d.name, index, value, e.key))
 	})
-}
-
-func encode(rec any) ([]byte, error) {
-	var b bytes.Buffer
-	err := json.NewEncoder(&b).Encode(rec)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // with and without change a tree without closing its watch channels, which

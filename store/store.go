@@ -4,36 +4,43 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
+
+	"github.com/berth/berth/internal/id"
 )
 
 // Store is a process's access to the records.
 type Store struct {
+	id      string // begins the marks of this store's commits
 	backend Backend
 	updates chan *update
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	closing chan struct{} // closed when Close begins
+	once    sync.Once
+	commits int64 // only the committer counts
+
+	current atomic.Pointer[image] // visible, durable; written under mu
 
 	mu      sync.Mutex
-	current image         // visible, durable
 	moved   chan struct{} // closed and made anew when current moves on
 	watches map[*Watch]struct{}
+	awaited string // mark of the commit under way
+	arrived int64  // its revision, once the backend's watch has shown it
+
+	unwatch   context.CancelFunc
+	watcher   sync.WaitGroup
+	committer sync.WaitGroup
 
 	ended  chan struct{} // closed when the store has ended
 	failed error         // why it ended, set before
 }
 
-// update is one caller's transaction on its way to the committer.
-type update struct {
-	ctx  context.Context
-	fn   func(*Tx) error
-	done chan error
-}
-
 // ErrClosed is returned by a store that has been closed.
 var ErrClosed = errors.New("the store is closed")
 
-// Open loads all records from the backend and follows its changes until Close.
+// Open loads all records from the backend and follows its changes until Close,
+// which closes the backend too.
 func Open(ctx context.Context, b Backend) (*Store, error) {
 	img := newImage()
 	rev, err := b.Load(ctx, func(path string, value []byte, rev int64) error {
@@ -44,51 +51,68 @@ func Open(ctx context.Context, b Backend) (*Store, error) {
 		return nil, fmt.Errorf("load the records: %w", err)
 	}
 	img.rev = rev
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
-		backend: b, updates: make(chan *update, 256), stop: stop,
-		current: img, moved: make(chan struct{}), watches: map[*Watch]struct{}{}, ended: make(chan struct{}),
+		id: id.Hex(8), backend: b, updates: make(chan *update, 256), closing: make(chan struct{}),
+		moved: make(chan struct{}), watches: map[*Watch]struct{}{}, ended: make(chan struct{}),
 	}
-	s.done.Go(func() {
+	s.current.Store(&img)
+	ctx, s.unwatch = context.WithCancel(context.WithoutCancel(ctx))
+	s.watcher.Go(func() {
 		err := b.Watch(ctx, rev, s.changed)
-		if err == nil || ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			err = ErrClosed
+		case err == nil:
+			err = errors.New("the store's engine has ended")
 		}
 		s.end(err)
 	})
-	s.done.Go(func() { s.commitLoop(ctx) })
+	s.committer.Go(s.commitLoop)
 	return s, nil
 }
 
 // View returns the newest snapshot.
-func (s *Store) View() *Snapshot {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return &Snapshot{image: s.current}
-}
+func (s *Store) View() *Snapshot { return &Snapshot{image: *s.current.Load()} }
 
-// Update runs fn in a transaction, see the package comment.
+// Update runs fn in a transaction, see the package comment. It returns ctx's
+// error only when fn has left nothing.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	u := &update{ctx: ctx, fn: fn, done: make(chan error, 1)}
 	select {
 	case s.updates <- u:
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-s.closing:
+		return ErrClosed
 	case <-s.ended:
 		return s.failed
 	}
-	// Once taken, the outcome is awaited whatever the caller's context says: it
-	// may be durable already.
 	select {
 	case err := <-u.done:
 		return err
 	case <-s.ended:
-		select {
-		case err := <-u.done:
-			return err
-		default:
-			return s.failed
+		return u.orElse(s.failed)
+	case <-ctx.Done():
+		if u.state.CompareAndSwap(queued, dropped) {
+			return ctx.Err()
 		}
+	}
+	// Once taken, the outcome is awaited whatever ctx says: it may be durable.
+	select {
+	case err := <-u.done:
+		return err
+	case <-s.ended:
+		return u.orElse(s.failed)
+	}
+}
+
+// orElse is the update's outcome if it is there, else err.
+func (u *update) orElse(err error) error {
+	select {
+	case err := <-u.done:
+		return err
+	default:
+		return err
 	}
 }
 
@@ -96,16 +120,21 @@ func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 func (s *Store) changed(rev int64, changes []Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if rev <= s.current.rev {
+	for _, c := range changes {
+		if string(c.Value) == s.awaited && strings.HasPrefix(c.Path, fencePath("")) {
+			s.arrived = rev
+		}
+	}
+	img := *s.current.Load()
+	if rev <= img.rev {
 		return
 	}
-	img := s.current
 	var events []Event
 	for _, c := range changes {
 		ev, err := img.apply(rev, c)
 		if err != nil {
 			// Going on without it would serve wrong answers.
-			go s.end(err)
+			s.endLocked(err)
 			return
 		}
 		if ev != nil {
@@ -118,7 +147,7 @@ func (s *Store) changed(rev int64, changes []Change) {
 
 // publish makes an image the visible one. The caller holds the lock.
 func (s *Store) publish(img image, events []Event) {
-	s.current = img
+	s.current.Store(&img)
 	close(s.moved)
 	s.moved = make(chan struct{})
 	for w := range s.watches {
@@ -127,10 +156,10 @@ func (s *Store) publish(img image, events []Event) {
 }
 
 // reach waits until the visible image is of revision rev or later.
-func (s *Store) reach(ctx context.Context, rev int64) error {
+func (s *Store) reach(rev int64) error {
 	for {
 		s.mu.Lock()
-		at, moved := s.current.rev, s.moved
+		at, moved := s.current.Load().rev, s.moved
 		s.mu.Unlock()
 		if at >= rev {
 			return nil
@@ -139,8 +168,6 @@ func (s *Store) reach(ctx context.Context, rev int64) error {
 		case <-moved:
 		case <-s.ended:
 			return s.failed
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }
@@ -149,6 +176,10 @@ func (s *Store) reach(ctx context.Context, rev int64) error {
 func (s *Store) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.endLocked(err)
+}
+
+func (s *Store) endLocked(err error) {
 	select {
 	case <-s.ended:
 	default:
@@ -157,10 +188,30 @@ func (s *Store) end(err error) {
 	}
 }
 
-// Close stops following the backend and closes it.
+// Ended is closed when the store can't be used any more: it was closed, or its
+// engine failed.
+func (s *Store) Ended() <-chan struct{} { return s.ended }
+
+// Err is why the store has ended, nil while it hasn't.
+func (s *Store) Err() error {
+	select {
+	case <-s.ended:
+		return s.failed
+	default:
+		return nil
+	}
+}
+
+// Close lets the commit that is under way finish, stops following the backend
+// and closes it. Updates that have not begun fail with ErrClosed.
 func (s *Store) Close() error {
-	s.end(ErrClosed)
-	s.stop()
-	s.done.Wait()
+	first := false
+	s.once.Do(func() { first = true; close(s.closing) })
+	s.committer.Wait()
+	s.unwatch()
+	s.watcher.Wait()
+	if !first {
+		return nil
+	}
 	return s.backend.Close()
 }

@@ -3,8 +3,6 @@ package store
 import (
 	"encoding/json"
 	"iter"
-	"maps"
-	"slices"
 
 	"github.com/berth/berth/state"
 )
@@ -12,9 +10,9 @@ import (
 // View is something records can be read from: a *Snapshot, or a *Tx, which
 // also shows its own writes.
 type View interface {
-	// look returns the image to read, and told what was asked for by key.
-	look(table string, k state.Key) *image
-	all() *image
+	// look returns the image to read one record from, scan the one to read many.
+	look(d *descriptor, k state.Key) *image
+	scan(d *descriptor) *image
 }
 
 // Table is one kind of record.
@@ -59,7 +57,7 @@ func (t *Table[T]) Name() string { return t.d.name }
 
 // Get returns one record.
 func (t *Table[T]) Get(v View, k state.Key) (*T, bool) {
-	e, _, ok := v.look(t.d.name, k).records.Get(recordKey(t.d.name, k))
+	e, ok := v.look(t.d, k).get(t.d, k)
 	if !ok {
 		return nil, false
 	}
@@ -75,7 +73,7 @@ func (t *Table[T]) List(v View, s state.Scope, prefix string) iter.Seq[*T] {
 func (t *Table[T]) All(v View) iter.Seq[*T] { return t.prefix(v, []byte(t.d.name+"\x00")) }
 
 func (t *Table[T]) prefix(v View, prefix []byte) iter.Seq[*T] {
-	img := v.all()
+	img := v.scan(t.d)
 	return func(yield func(*T) bool) {
 		found, _ := img.records.Prefix(prefix)
 		for _, e := range found.All {
@@ -88,7 +86,7 @@ func (t *Table[T]) prefix(v View, prefix []byte) iter.Seq[*T] {
 
 // By yields the records that the index files under value, by key.
 func (t *Table[T]) By(v View, ix Index[T], value string) iter.Seq[*T] {
-	img := v.all()
+	img := v.scan(t.d)
 	return func(yield func(*T) bool) {
 		found, _ := img.index.Prefix(indexPrefix(t.d.name, ix.name, value))
 		for _, e := range found.All {
@@ -105,13 +103,15 @@ func (t *Table[T]) Put(tx *Tx, rec *T) { tx.put(t.d, t.key(rec), rec) }
 // Delete removes a record, if it is there.
 func (t *Table[T]) Delete(tx *Tx, k state.Key) { tx.remove(t.d, k) }
 
-// named files descriptors by name; two of one name are a mistake.
+// named numbers descriptors and files them by name; two of one name are a
+// mistake.
 func named(ds ...*descriptor) map[string]*descriptor {
 	m := map[string]*descriptor{}
-	for _, d := range ds {
+	for i, d := range ds {
 		if m[d.name] != nil {
-			panic("two tables are named " + d.name + "; the names are " + slices.Sorted(maps.Keys(m))[0] + "…")
+			panic("two tables are named " + d.name)
 		}
+		d.number = i
 		m[d.name] = d
 	}
 	return m

@@ -30,15 +30,18 @@ type Watch struct {
 
 // ViewAndWatch returns a snapshot and a watch of all changes to the named
 // tables (none: all) after that snapshot, and only those.
-func (s *Store) ViewAndWatch(tables ...string) (*Snapshot, *Watch) {
+func (s *Store) ViewAndWatch(names ...string) (*Snapshot, *Watch) {
 	w := &Watch{store: s, tables: map[string]bool{}, ready: make(chan struct{}, 1)}
-	for _, t := range tables {
+	for _, t := range names {
+		if tables[t] == nil {
+			panic("no table is named " + t)
+		}
 		w.tables[t] = true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watches[w] = struct{}{}
-	return &Snapshot{image: s.current}, w
+	return s.View(), w
 }
 
 // Next waits for changes and returns all that are there. It returns an error
@@ -72,10 +75,14 @@ func (w *Watch) Close() {
 func (w *Watch) deliver(events []Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	before := len(w.queue)
 	for _, e := range events {
 		if len(w.tables) == 0 || w.tables[e.Table] {
 			w.queue = append(w.queue, e)
 		}
+	}
+	if len(w.queue) == before {
+		return
 	}
 	select {
 	case w.ready <- struct{}{}:
