@@ -75,8 +75,9 @@ func quantity(field, s, unit string, scale float64) (int32, error) {
 		return 0, nil
 	}
 	if number, ok := strings.CutSuffix(t, unit); ok {
-		f, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err != nil || !(f > 0 && f < 1<<20) || f*scale != float64(int32(f*scale)) {
+		number = strings.TrimSpace(number)
+		f, err := strconv.ParseFloat(number, 64)
+		if err != nil || strings.Trim(number, ".0123456789") != "" || !(f > 0 && f < 1<<20) || f*scale != float64(int32(f*scale)) {
 			return 0, bad
 		}
 		return int32(f * scale), nil

@@ -345,7 +345,7 @@ func TestUnits(t *testing.T) {
 			t.Errorf("%q: %d, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"-1", "0", "1.5", "vCPU", "1e99 vCPU", "NaN vCPU", "0.0001 vCPU", "1 GB", "99999999999"} {
+	for _, in := range []string{"-1", "0", "1.5", "vCPU", "1e99 vCPU", "NaN vCPU", "0x1p0 vCPU", "+1 vCPU", "0.0001 vCPU", "1 GB", "99999999999"} {
 		if got, err := cpuUnits(in); err == nil {
 			t.Errorf("%q: %d", in, got)
 		}
