@@ -50,7 +50,7 @@ func (n *Network) Attach(ctx context.Context, task string, i state.Interface) (s
 			return "", err
 		}
 	}
-	if err := v.settled(ctx, want.addr); err != nil {
+	if err := v.settled(ctx, want.eni, want.addr.String()); err != nil {
 		return "", fmt.Errorf("attach %s: wait until the last interface with %s is gone: %w", i.ENI, want.addr, err)
 	}
 	if err := v.reserve(want); err != nil {
@@ -79,8 +79,8 @@ func wanted(task string, i state.Interface) (*attachment, error) {
 		return nil, fmt.Errorf("attach %s: %q is not an Ethernet address", i.ENI, i.MAC)
 	case !addr.Is4() || !gw.Is4() || !i.SubnetPrefix.Contains(addr):
 		return nil, fmt.Errorf("attach %s: address %s, gateway %s and subnet %s don't go together", i.ENI, i.Address, i.Gateway, i.SubnetPrefix)
-	case !isName(i.ENI) || !isName(i.VPC) || !isName(task):
-		return nil, fmt.Errorf("attach %q to task %q in %q: not names of a file", i.ENI, task, i.VPC)
+	case !isName(i.ENI) || !strings.HasPrefix(i.ENI, "eni-") || !isName(i.VPC) || !strings.HasPrefix(i.VPC, "vpc-") || !isName(task):
+		return nil, fmt.Errorf("attach %q to task %q in %q: these are not IDs", i.ENI, task, i.VPC)
 	}
 	return &attachment{eni: i.ENI, task: task, mac: mac, addr: addr}, nil
 }
@@ -159,6 +159,7 @@ func (n *Network) build(a *attachment, i state.Interface) error {
 		}
 	}
 	if err := v.ns.link.LinkSetAlias(port, a.receipt()); err != nil {
+		v.have = nil // the table has a port too many: the next Configure writes it anew
 		return explain("write receipt on "+attrs.Name, err)
 	}
 	v.ports[a.eni] = a
@@ -276,7 +277,7 @@ func (n *Network) doom(a *attachment) {
 		return
 	}
 	a.gone = make(chan struct{})
-	v.leaving[a.addr] = a.gone
+	v.leaving[a.addr.String()], v.leaving[a.eni] = a.gone, a.gone
 	v.doomed = append(v.doomed, a)
 	if !v.reaping {
 		v.reaping = true
@@ -314,8 +315,10 @@ func (n *Network) reap(v *vpc) {
 		}
 		v.mu.Lock()
 		for _, a := range batch {
-			if v.leaving[a.addr] == a.gone {
-				delete(v.leaving, a.addr)
+			for _, key := range []string{a.eni, a.addr.String()} {
+				if v.leaving[key] == a.gone {
+					delete(v.leaving, key)
+				}
 			}
 			close(a.gone)
 		}
@@ -323,14 +326,15 @@ func (n *Network) reap(v *vpc) {
 	}
 }
 
-// settled returns when nothing is left of an earlier interface with the address.
-func (v *vpc) settled(ctx context.Context, addr netip.Addr) error {
-	for {
+// settled returns when nothing is left of earlier interfaces with the ENI's ID
+// or address.
+func (v *vpc) settled(ctx context.Context, eni, addr string) error {
+	for _, key := range []string{eni, addr} {
 		v.mu.Lock()
-		gone := v.leaving[addr]
+		gone := v.leaving[key]
 		v.mu.Unlock()
 		if gone == nil {
-			return nil
+			continue
 		}
 		select {
 		case <-gone:
@@ -338,6 +342,7 @@ func (v *vpc) settled(ctx context.Context, addr netip.Addr) error {
 			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 // doomedGroup is the link group of ports about to be removed together.

@@ -33,16 +33,16 @@ type vpc struct {
 	written bool
 	have    *ruleset
 
-	// leaving are addresses whose interface is being torn down; each channel
-	// is closed when nothing of it is left.
-	leaving map[netip.Addr]chan struct{}
+	// leaving are the ENIs and addresses of interfaces that are being torn down;
+	// each channel is closed when nothing of it is left.
+	leaving map[string]chan struct{}
 	doomed  []*attachment
 	reaping bool
 	idle    *sync.Cond // on mu: reaping has ended
 }
 
 func newVPC(id string) *vpc {
-	v := &vpc{id: id, ports: map[string]*attachment{}, coming: map[netip.Addr]*attachment{}, leaving: map[netip.Addr]chan struct{}{}}
+	v := &vpc{id: id, ports: map[string]*attachment{}, coming: map[netip.Addr]*attachment{}, leaving: map[string]chan struct{}{}}
 	v.idle = sync.NewCond(&v.mu)
 	return v
 }
