@@ -32,7 +32,8 @@ type host struct {
 	shipped    map[string]int    // container ID: finished so often
 	starts     map[string]int    // container ID: process started so often
 	events     []string
-	netErr     error // of Configure
+	netErr     error         // of Configure
+	netSlow    time.Duration // of Configure
 	plans      []state.VPCPlan
 }
 
@@ -154,6 +155,7 @@ type process struct {
 	cmu   sync.Mutex
 	calls int
 	cut   int // at which moment; 0: never
+	onCut func()
 }
 
 // moment is a point in time at which the process can be cut off.
@@ -163,6 +165,7 @@ func (p *process) moment(ctx context.Context) error {
 	dead := p.cut > 0 && p.calls >= p.cut
 	p.cmu.Unlock()
 	if dead {
+		p.onCut() // it doesn't think any more either
 		<-p.die.Done()
 		return p.die.Err()
 	}
@@ -380,6 +383,13 @@ func (p *process) RemoveImage(context.Context, string) error           { return 
 // The network.
 
 func (p *process) Configure(ctx context.Context, plans []state.VPCPlan) error {
+	if p.netSlow > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(p.netSlow):
+		}
+	}
 	return p.call(ctx, func() error {
 		if p.netErr == nil {
 			p.plans = slices.Clone(plans)

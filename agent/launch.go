@@ -34,19 +34,28 @@ func (t *task) goUp() {
 		return
 	}
 	t.to(state.Activating)
-	for i := range t.p.Containers {
-		if t.p.Containers[i].Last == state.Pending {
-			return
-		}
-	}
-	if t.p.StoppingAt.IsZero() && t.p.State < state.Running {
-		for i := range t.p.Containers {
-			if at := t.p.Containers[i].StartedAt; at.After(t.p.StartedAt) {
-				t.p.StartedAt = at
-			}
-		}
+	if t.begun() && t.p.StoppingAt.IsZero() {
 		t.to(state.Running)
 	}
+}
+
+// begun reports whether every container has been started, those left out that
+// may be missing, and notes since when. That is what makes a task RUNNING.
+func (t *task) begun() bool {
+	var at time.Time
+	for i := range t.p.Containers {
+		c := &t.p.Containers[i]
+		if c.StartedAt.IsZero() && (c.Last != state.Stopped || t.plan.containers[i].essential) {
+			return false
+		}
+		if c.StartedAt.After(at) {
+			at = c.StartedAt
+		}
+	}
+	if t.p.StartedAt.IsZero() {
+		t.p.StartedAt = at
+	}
+	return true
 }
 
 // attach gives the task its interface. Packets pass once the VPC's plan is in

@@ -8,7 +8,7 @@ import (
 )
 
 func TestRunAndStop(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		id := w.run(define("web"))
 		w.wantState(id, state.Running)
 		r := w.report(id)

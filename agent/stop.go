@@ -39,6 +39,9 @@ func (t *task) goDown() {
 			c.Last = state.Stopped // it never ran
 			t.live[i].ended()
 		}
+	}
+	for i := range t.p.Containers {
+		c := &t.p.Containers[i]
 		if c.Last == state.Running {
 			// Nothing is to be done yet in DEACTIVATING: load balancers come later.
 			t.to(state.Deactivating)
@@ -49,6 +52,7 @@ func (t *task) goDown() {
 		}
 		left = left || c.Last != state.Stopped
 	}
+	t.begun() // an earlier process may have started all and told nobody
 	if left || t.launchingStill() {
 		return
 	}
