@@ -28,7 +28,7 @@ func TestReopen(t *testing.T) {
 		if ok != (i > 0) || ok && f.LastRevision != i-1 {
 			t.Fatalf("start %d finds %+v", i, f)
 		}
-		for n := range 100 {
+		for n := range 1000 {
 			if err := s.Update(context.Background(), func(tx *store.Tx) error {
 				store.Families.Put(tx, &state.Family{Scope: key.Scope, Name: key.ID, LastRevision: i})
 				return nil
@@ -36,7 +36,7 @@ func TestReopen(t *testing.T) {
 				t.Fatalf("write %d: %v", n, err)
 			}
 		}
-		t.Logf("100 writes after %v", time.Since(began))
+		t.Logf("1000 writes after %v", time.Since(began))
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
