@@ -34,14 +34,16 @@ func (f *follower) close() {
 	}
 }
 
-// resume makes the stream if it is not there, and returns what the sink has.
-// A target that cannot be made is no reason to stop: deliver says what happens
-// to the lines.
+// resume returns what the sink has. For a container that was there before this
+// process, it makes the stream anew if it is gone; a target that cannot be made
+// is then no reason to stop: deliver says what happens to the lines.
 func (f *follower) resume(ctx context.Context) (int64, error) {
-	if err := f.s.sink.Open(ctx, *f.target); gone(err) {
-		f.log.Error("open a running container's log stream", "err", err)
-	} else if err != nil {
-		return 0, err
+	if !f.opened {
+		if err := f.s.sink.Open(ctx, *f.target); gone(err) {
+			f.log.Error("open a running container's log stream", "err", err)
+		} else if err != nil {
+			return 0, err
+		}
 	}
 	at, err := f.s.sink.Cursor(ctx, *f.target, f.id)
 	if gone(err) {

@@ -26,6 +26,7 @@ type follower struct {
 	id     string
 	path   string
 	target *Target
+	opened bool // Follow has opened the target
 	log    *slog.Logger
 
 	changed   chan struct{} // holds one token: look at the file

@@ -80,10 +80,12 @@ func (s *Shipper) Follow(id, path string, target *Target) error {
 	if s.following(id) != nil {
 		return nil
 	}
+	opened := false
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && target != nil {
 		if err := s.sink.Open(s.ctx, *target); err != nil {
 			return err
 		}
+		opened = true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,6 +103,7 @@ func (s *Shipper) Follow(id, path string, target *Target) error {
 	}
 	s.dirs[dir]++
 	f := newFollower(s, id, path, target)
+	f.opened = opened
 	s.followers[id], s.paths[path] = f, f
 	s.wg.Go(func() { f.run(s.ctx) })
 	return nil

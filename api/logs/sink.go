@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/aws/smithy-go"
-
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/berth/berth/logstore"
 	"github.com/berth/berth/state"
@@ -53,12 +52,15 @@ func (s Sink) Put(_ context.Context, t state.LogTarget, source string, events []
 	return coded(err)
 }
 
-// coded returns an error whose text is "Code: message" where AWS has a code
-// for it, without the SDK's "operation error …".
+// codeError is an error of AWS's as awslogs shows it: "Code: message".
+type codeError struct{ smithy.APIError }
+
+func (e codeError) Error() string { return e.ErrorCode() + ": " + e.ErrorMessage() }
+
 func coded(err error) error {
 	var api smithy.APIError
-	if a := answer(err); errors.As(a, &api) {
-		return &smithy.GenericAPIError{Code: api.ErrorCode(), Message: api.ErrorMessage(), Fault: api.ErrorFault()}
+	if errors.As(answer(err), &api) {
+		return codeError{api}
 	}
 	return err
 }
