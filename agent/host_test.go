@@ -32,8 +32,10 @@ type host struct {
 	shipped    map[string]int    // container ID: finished so often
 	starts     map[string]int    // container ID: process started so often
 	events     []string
-	netErr     error         // of Configure
-	netSlow    time.Duration // of Configure
+	onStart    func(runtime.Spec)                // before a process starts
+	onSignal   func(s runtime.Spec, name string) // before a signal is sent
+	netErr     error                             // of Configure
+	netSlow    time.Duration                     // of Configure
 	plans      []state.VPCPlan
 }
 
@@ -254,6 +256,9 @@ func (p *process) Start(ctx context.Context, id string) error {
 		if c.st.State != runtime.Created {
 			return nil
 		}
+		if p.onStart != nil {
+			p.onStart(c.spec)
+		}
 		p.starts[id]++
 		p.note("start %s", nameOf(c.spec))
 		c.st.State, c.st.StartedAt = runtime.Running, time.Now()
@@ -305,6 +310,9 @@ func (p *process) Signal(ctx context.Context, id, signal string) error {
 			return runtime.ErrNotFound
 		}
 		p.note("signal %s %s", nameOf(c.spec), signal)
+		if p.onSignal != nil && c.st.State == runtime.Running {
+			p.onSignal(c.spec, signal)
+		}
 		switch prog := p.program(c.spec); {
 		case signal == "SIGKILL":
 			p.exit(c, 137, false)
@@ -460,6 +468,7 @@ type server struct {
 	latest  map[string]state.TaskReport
 	all     []state.TaskReport
 	batches int
+	check   func(was, is state.TaskReport)
 }
 
 func (p *process) Report(ctx context.Context, reports []state.TaskReport) error {
@@ -472,9 +481,10 @@ func (p *process) Report(ctx context.Context, reports []state.TaskReport) error 
 	if err == nil {
 		s.batches++
 		for _, r := range reports {
-			if r.State >= s.latest[r.TaskID].State {
-				s.latest[r.TaskID] = r
+			if s.check != nil {
+				s.check(s.latest[r.TaskID], r)
 			}
+			s.latest[r.TaskID] = r
 			s.all = append(s.all, r)
 		}
 	}

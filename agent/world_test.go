@@ -21,7 +21,7 @@ import (
 
 // world is a node in fake time: a host, a server, and one agent after another.
 type world struct {
-	t      testing.TB
+	t      tb
 	dir    string
 	host   *host
 	server *server
@@ -33,9 +33,17 @@ type world struct {
 	n     int
 }
 
-func newWorld(t testing.TB) *world {
+// tb is what testing.T and rapid.T have in common here.
+type tb interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Fatal(args ...any)
+}
+
+func newWorld(t tb, dir string) *world {
 	return &world{
-		t: t, dir: t.TempDir(), host: newHost(t.TempDir()), tasks: map[string]*state.Assignment{},
+		t: t, dir: filepath.Join(dir, "agent"), host: newHost(filepath.Join(dir, "output")), tasks: map[string]*state.Assignment{},
 		server: &server{latest: map[string]state.TaskReport{}},
 	}
 }
@@ -46,8 +54,7 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.dir = filepath.Join(dir, "agent")
+		w := newWorld(t, dir)
 		w.start(0)
 		defer func() { w.close() }()
 		f(t, w)
