@@ -8,6 +8,7 @@ import (
 
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
+	"github.com/berth/berth/store/storetest"
 )
 
 func TestReopen(t *testing.T) {
@@ -42,3 +43,15 @@ func TestReopen(t *testing.T) {
 		}
 	}
 }
+
+func engine(t *testing.T) store.Backend {
+	t.Helper()
+	b, err := Open(t.Context(), Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func TestBackend(t *testing.T) { storetest.Backend(t, engine) }
