@@ -99,7 +99,7 @@ func run(ctx context.Context, path string) error {
 // follow prints the task's states until it runs.
 func follow(ctx context.Context, client *ecs.Client, task types.Task, began time.Time) (types.Task, error) {
 	state := ""
-	for {
+	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
 		if s := aws.ToString(task.LastStatus); s != state {
 			fmt.Printf("%8.3f s  %s\n", time.Since(began).Seconds(), s)
 			state = s

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/local"
+	"github.com/berth/berth/place"
+	"github.com/berth/berth/state"
+	"github.com/berth/berth/store"
+)
+
+// door answers the local commands.
+func (b *berth) door() *local.Server {
+	return &local.Server{
+		Status: b.status,
+		ImportImage: func(ctx context.Context, r io.Reader, ref string) ([]local.Image, error) {
+			return images(b.runtime.Import(ctx, r, ref))
+		},
+		ListImages:  func(ctx context.Context) ([]local.Image, error) { return images(b.runtime.ListImages(ctx)) },
+		RemoveImage: b.runtime.RemoveImage,
+		Down: func(ctx context.Context) error {
+			err := b.down(ctx)
+			if err == nil {
+				// The answer is still to be sent: closing waits for it.
+				close(b.ending)
+			}
+			return err
+		},
+	}
+}
+
+func images(in []runtime.Image, err error) ([]local.Image, error) {
+	out := make([]local.Image, 0, len(in))
+	for _, i := range in {
+		out = append(out, local.Image{Ref: i.Ref, Digest: i.Digest, Size: i.Size, Created: i.CreatedAt})
+	}
+	return out, err
+}
+
+// status gathers what a person wants to know.
+func (b *berth) status(context.Context) (local.Status, error) {
+	view := b.store.View()
+	s := local.Status{
+		Instance: b.instance.ID, PID: os.Getpid(), Started: b.started, Endpoint: b.endpoint.URL, Region: b.cfg.Region, Account: b.cfg.Account,
+		Verified: b.cfg.Verify, PublicPool: b.cfg.PublicPool.String(), Notes: b.notes,
+	}
+	for n := range store.Nodes.All(view) {
+		load := place.Load(n, store.Tasks.By(view, store.TasksByNode, n.ID))
+		s.Nodes = append(s.Nodes, local.NodeStatus{
+			ID: n.ID, Name: n.Name, Status: n.Status, HostCPU: int64(n.CPU), HostMemory: int64(n.Memory), Tasks: load.Tasks,
+			CPU: int64(float64(n.CPU) * n.CPUOvercommit), Memory: int64(float64(n.Memory) * n.MemoryOvercommit),
+			CPUReserved: load.CPU, MemoryReserved: load.Memory,
+		})
+	}
+	for t := range store.Tasks.All(view) {
+		if t.Last == state.Stopped {
+			continue
+		}
+		ts := local.TaskStatus{
+			ID: t.ID, Cluster: t.Cluster, Definition: fmt.Sprintf("%s:%d", t.Family, t.Revision), State: t.Last.String(),
+			Address: t.Interface.Address.String(), Zone: t.Zone, Created: t.CreatedAt,
+		}
+		if t.Interface.Public.IsValid() {
+			ts.Public = t.Interface.Public.String()
+		}
+		s.Tasks = append(s.Tasks, ts)
+	}
+	loop := b.reaper.Status()
+	ls := local.LoopStatus{Name: loop.Name, Failing: len(loop.Failing)}
+	for key, err := range loop.Failing {
+		ls.LastError = key + ": " + err.Error()
+	}
+	s.Loops = append(s.Loops, ls)
+	node := b.agent.Status()
+	for what, err := range map[string]string{"The node's reports are not accepted: ": node.ReportError, "The host doesn't carry the VPC's plan: ": node.NetworkError} {
+		if err != "" {
+			s.Notes = append(s.Notes, what+err)
+		}
+	}
+	return s, nil
+}
+
+// downWithin bounds how long tasks may take to stop by themselves: the longest
+// stopTimeout there is, and some.
+const downWithin = 150 * time.Second
+
+// down stops all tasks as StopTask does, waits for their end, and removes what
+// the instance has made on the host.
+func (b *berth) down(ctx context.Context) error {
+	_, watch := b.store.ViewAndWatch(store.Tasks.Name())
+	defer watch.Close()
+	err := b.store.Update(ctx, func(tx *store.Tx) error {
+		for t := range store.Tasks.All(tx) {
+			if t.Desired != state.Stopped {
+				t = t.Clone()
+				t.Stop(types.TaskStopCodeTerminationNotice, "Berth was taken down (berth down)", time.Now())
+				store.Tasks.Put(tx, t)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("stop all tasks: %w", err)
+	}
+	patience, cancel := context.WithTimeout(ctx, downWithin)
+	defer cancel()
+	for b.running() > 0 {
+		if _, err := watch.Next(patience); err != nil {
+			b.log.Warn("tasks did not stop in time and are ended now", "tasks", b.running(), "err", err)
+			break
+		}
+	}
+	return errors.Join(
+		b.agent.Destroy(ctx),
+		b.network.Destroy(ctx),
+		b.runtime.Destroy(ctx),
+	)
+}
+
+// running counts the tasks that have not stopped.
+func (b *berth) running() int {
+	n := 0
+	for t := range store.Tasks.All(b.store.View()) {
+		if t.Last != state.Stopped {
+			n++
+		}
+	}
+	return n
+}

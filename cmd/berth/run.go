@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/berth/berth/agent"
+	"github.com/berth/berth/agent/logdriver"
+	"github.com/berth/berth/agent/network"
+	"github.com/berth/berth/agent/runtime/crun"
+	"github.com/berth/berth/api/ec2"
+	"github.com/berth/berth/api/ecs"
+	"github.com/berth/berth/api/logs"
+	"github.com/berth/berth/api/sts"
+	"github.com/berth/berth/control"
+	"github.com/berth/berth/control/dispatch"
+	"github.com/berth/berth/control/nodes"
+	"github.com/berth/berth/control/reaper"
+	"github.com/berth/berth/instance"
+	"github.com/berth/berth/local"
+	"github.com/berth/berth/logstore"
+	"github.com/berth/berth/state"
+	"github.com/berth/berth/store"
+	"github.com/berth/berth/store/etcd"
+	"github.com/berth/berth/wire"
+)
+
+// Config is a checked `berth up`.
+type Config struct {
+	DataDir          string
+	Listen           string
+	Account          string
+	Region           string
+	CPUOvercommit    float64
+	MemoryOvercommit float64
+	PublicPool       netip.Prefix // zero: the instance's own part of loopback
+	Verify           bool
+	StoppedRetention time.Duration
+	Log              *slog.Logger
+}
+
+// berth is a running installation: every part, and how to end them.
+type berth struct {
+	cfg      Config
+	log      *slog.Logger
+	started  time.Time
+	instance *instance.Instance
+	endpoint instance.Endpoint
+	node     state.Node
+	notes    []string
+
+	store   *store.Store
+	logs    *logstore.Store
+	runtime *crun.Runtime
+	network *network.Network
+	shipper *logdriver.Shipper
+	agent   *agent.Agent
+	reaper  *control.Driver
+
+	stop   context.CancelFunc // ends the loops and listeners
+	work   sync.WaitGroup
+	failed chan error // what ended by itself, and so ends all
+	ending chan struct{}
+	closer []func() error // in the order of opening
+}
+
+// start opens all parts, in the order in which they need each other, and
+// returns when requests are answered. When one can't be opened, those before it
+// are closed again.
+func start(ctx context.Context, cfg Config) (_ *berth, err error) {
+	b := &berth{cfg: cfg, log: cfg.Log, started: time.Now(), failed: make(chan error, 16), ending: make(chan struct{})}
+	// The loops outlive the signal that asks for their end: they are stopped in
+	// order by close.
+	loops, stop := context.WithCancel(context.WithoutCancel(ctx))
+	b.stop = stop
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close())
+		}
+	}()
+	if b.instance, err = instance.Open(cfg.DataDir, cfg.Account); err != nil {
+		return nil, err
+	}
+	b.closer = append(b.closer, b.instance.Close)
+	if !b.cfg.PublicPool.IsValid() {
+		b.cfg.PublicPool = netip.MustParsePrefix(b.instance.PublicPool())
+	}
+	if err := b.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.openNode(ctx); err != nil {
+		return nil, err
+	}
+	reports := dispatch.New(b.store, time.Now, b.log.With("part", "dispatch"))
+	if b.agent, err = agent.New(agent.Config{
+		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Reporter: reports,
+		Log: b.log.With("part", "agent"),
+	}); err != nil {
+		return nil, err
+	}
+	b.closer = append(b.closer, b.agent.Close)
+	b.reaper = control.New("reaper", b.store, reaper.New(b.store, time.Now, cfg.StoppedRetention), reaper.On(), b.log)
+	b.run("dispatch", func() error { return reports.Connect(loops, b.node.ID, b.agent) })
+	b.run("nodes", func() error { return nodes.Watch(loops, b.store, b.node.ID, time.Now) })
+	b.run("reaper", func() error { return b.reaper.Run(loops) })
+	return b, b.serve(loops)
+}
+
+// openStore opens the records, and makes those that every installation has.
+func (b *berth) openStore(ctx context.Context) error {
+	backend, err := etcd.Open(ctx, etcd.Config{Dir: b.instance.Path("store"), Log: b.log})
+	if err != nil {
+		return err
+	}
+	if b.store, err = store.Open(ctx, backend); err != nil {
+		return errors.Join(err, backend.Close())
+	}
+	b.closer = append(b.closer, b.store.Close)
+	return seed(ctx, b.store, state.Scope{Account: b.cfg.Account, Region: b.cfg.Region})
+}
+
+// openNode opens what runs tasks on this host, and registers the host.
+func (b *berth) openNode(ctx context.Context) error {
+	var err error
+	if b.logs, err = logstore.Open(b.instance.Path("logs"), time.Now, b.log.With("part", "logs")); err != nil {
+		return err
+	}
+	b.closer = append(b.closer, b.logs.Close)
+	if b.runtime, err = crun.Open(ctx, crun.Config{Root: b.instance.Path("runtime"), Instance: b.instance.ID, Log: b.log.With("part", "runtime")}); err != nil {
+		return err
+	}
+	b.closer = append(b.closer, b.runtime.Close)
+	if b.network, err = network.Open(ctx, network.Config{Instance: b.instance.ID, Node: b.instance.Node, Log: b.log.With("part", "network")}); err != nil {
+		return err
+	}
+	b.closer = append(b.closer, b.network.Close)
+	if b.shipper, err = logdriver.New(logs.NewSink(b.logs), b.log.With("part", "logdriver")); err != nil {
+		return err
+	}
+	b.closer = append(b.closer, b.shipper.Close)
+	if b.node, err = thisHost(b.instance.Node, b.cfg); err != nil {
+		return err
+	}
+	return nodes.Register(ctx, b.store, b.node, time.Now())
+}
+
+// serve listens, for AWS's clients and for the local commands.
+func (b *berth) serve(ctx context.Context) error {
+	server := &wire.Server{Authenticate: b.authenticate(), Log: b.log.With("part", "wire")}
+	for _, s := range []struct {
+		description wire.Description
+		service     any
+	}{
+		{wire.ECS, ecs.New(ecs.Config{Store: b.store, Now: time.Now, Log: b.log, PublicPool: b.cfg.PublicPool})},
+		{wire.EC2, ec2.New(ec2.Config{Store: b.store, Now: time.Now, Log: b.log, DefaultPrefix: state.DefaultPrefix})},
+		{wire.Logs, logs.New(b.logs, time.Now)},
+		{wire.STS, sts.New()},
+	} {
+		service, err := wire.NewService(s.description, s.service)
+		if err != nil {
+			return err
+		}
+		server.Services = append(server.Services, service)
+	}
+	listener, err := net.Listen("tcp", b.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w (give --listen another address)", b.cfg.Listen, err)
+	}
+	b.endpoint = instance.Endpoint{URL: "http://" + listener.Addr().String(), Region: b.cfg.Region}
+	if err := b.instance.SetEndpoint(b.endpoint); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	door, err := local.Listen(b.instance.Dir)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	b.listen(ctx, "AWS APIs", listener, server)
+	b.listen(ctx, "local door", door, b.door())
+	if !b.cfg.Verify {
+		b.log.Warn("REQUESTS ARE NOT VERIFIED (--credentials=any): whoever can connect can do anything. For throw-away use only.")
+	}
+	b.log.Info("ready", "endpoint", b.endpoint.URL, "instance", b.instance.ID, "after", time.Since(b.started).Round(time.Millisecond))
+	return nil
+}
+
+// listen serves until ctx ends, and then gives requests under way a moment.
+func (b *berth) listen(ctx context.Context, name string, l net.Listener, h http.Handler) {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
+	context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		server.Shutdown(grace)
+	})
+	b.run(name, func() error {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+}
+
+// run keeps f going in the background. f ends only when its context does; any
+// other end is the end of all, since a Berth without that part would lie.
+func (b *berth) run(name string, f func() error) {
+	b.work.Go(func() {
+		if err := f(); !errors.Is(err, context.Canceled) {
+			b.failed <- fmt.Errorf("%s ended: %w", name, err)
+		}
+	})
+}
+
+// wait stays until ctx ends, a part fails, or `berth down` has done its work.
+func (b *berth) wait(ctx context.Context) error {
+	var err error
+	select {
+	case <-ctx.Done():
+		b.log.Info("ending; tasks run on")
+	case err = <-b.failed:
+	case <-b.ending:
+	}
+	return errors.Join(err, b.close())
+}
+
+// close ends all parts, the last one opened first. Tasks run on.
+func (b *berth) close() error {
+	b.stop()
+	var errs []error
+	if b.agent != nil {
+		errs = append(errs, b.agent.Close())
+	}
+	b.work.Wait()
+	for _, c := range slices.Backward(b.closer) {
+		errs = append(errs, c())
+	}
+	b.closer = nil
+	return errors.Join(errs...)
+}
+
+// authenticate is how requests prove who they are from.
+func (b *berth) authenticate() wire.Authenticate {
+	if !b.cfg.Verify {
+		return wire.AcceptAny(b.cfg.Account, b.cfg.Region)
+	}
+	return wire.Verify(rootKeys{b.instance.Keys}, time.Now)
+}
+
+// rootKeys knows the installation's own keys. Others come with IAM.
+type rootKeys struct{ keys instance.Keys }
+
+// Lookup implements wire.Credentials.
+func (r rootKeys) Lookup(_ context.Context, accessKeyID string) (wire.Credential, bool, error) {
+	if accessKeyID != r.keys.AccessKeyID {
+		return wire.Credential{}, false, nil
+	}
+	return wire.Credential{Secret: r.keys.SecretAccessKey, Account: r.keys.Account, ARN: "arn:aws:iam::" + r.keys.Account + ":root", UserID: r.keys.Account}, true, nil
+}
+
+// hostname is for people to tell nodes apart.
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unnamed"
+	}
+	return name
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/berth/berth/cli"
+	"github.com/berth/berth/instance"
+	"github.com/berth/berth/local"
+)
+
+// up starts Berth.
+type up struct {
+	Listen           string        `default:"127.0.0.1:4566" help:"Where the AWS APIs listen. Loopback only, until TLS is set up." placeholder:"ADDR"`
+	AccountID        string        `name:"account-id" default:"123456789012" help:"The AWS account that this installation is." placeholder:"ID"`
+	Region           string        `default:"us-east-1" help:"The region whose default VPC is made at first start." placeholder:"NAME"`
+	CPUOvercommit    float64       `name:"cpu-overcommit" default:"1" help:"Place tasks on so many times the host's CPU. Limits inside a task stay hard." placeholder:"FACTOR"`
+	MemoryOvercommit float64       `name:"memory-overcommit" default:"1" help:"Place tasks on so many times the host's memory. Limits inside a task stay hard." placeholder:"FACTOR"`
+	PublicPool       string        `name:"public-pool" help:"Where public addresses are taken from. By default a part of 127.0.0.0/8, for this host alone." placeholder:"CIDR"`
+	Credentials      string        `enum:"verify,any" default:"verify" help:"Whether requests must be signed with this installation's keys: verify, or any (no verification at all: throw-away use only)."`
+	StoppedRetention time.Duration `name:"stopped-retention" default:"1h" help:"How long STOPPED tasks stay visible." placeholder:"DURATION"`
+	LogLevel         slog.Level    `name:"log-level" default:"info" help:"debug, info, warn or error." placeholder:"LEVEL"`
+	Detach           bool          `help:"Go to the background once ready. Output goes to berth.log in the data directory."`
+	ReadyFD          int           `name:"ready-fd" hidden:"" help:"File descriptor to write a line to when ready."`
+}
+
+// Run starts Berth and stays until SIGTERM.
+func (u *up) Run(g *cli.Globals) error {
+	cfg, err := u.config(g.DataDir)
+	if err != nil {
+		return err
+	}
+	if u.Detach {
+		return detach(g)
+	}
+	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: u.LogLevel}))
+	b, err := start(g.Context, cfg)
+	if err != nil {
+		return err
+	}
+	if u.ReadyFD > 0 {
+		ready := os.NewFile(uintptr(u.ReadyFD), "ready")
+		_, err := fmt.Fprintln(ready, "ready")
+		if err := errors.Join(err, ready.Close()); err != nil {
+			cfg.Log.Warn("nobody waits for this berth to be ready", "err", err)
+		}
+	}
+	return b.wait(g.Context)
+}
+
+var accountPattern = regexp.MustCompile(`^\d{12}$`)
+
+// config checks the flags.
+func (u *up) config(dir string) (Config, error) {
+	cfg := Config{
+		DataDir: dir, Listen: u.Listen, Account: u.AccountID, Region: u.Region,
+		CPUOvercommit: u.CPUOvercommit, MemoryOvercommit: u.MemoryOvercommit,
+		Verify: u.Credentials == "verify", StoppedRetention: u.StoppedRetention,
+	}
+	host, _, err := net.SplitHostPort(u.Listen)
+	if err != nil {
+		return cfg, fmt.Errorf("--listen %s: %w", u.Listen, err)
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return cfg, fmt.Errorf("--listen %s: only a loopback address can be listened on until TLS is there: secrets would cross the network in the clear", u.Listen)
+	}
+	if !accountPattern.MatchString(u.AccountID) {
+		return cfg, fmt.Errorf("--account-id %s: an account ID is 12 digits", u.AccountID)
+	}
+	if u.CPUOvercommit < 1 || u.MemoryOvercommit < 1 {
+		return cfg, errors.New("--cpu-overcommit and --memory-overcommit are factors of 1 or more")
+	}
+	if u.StoppedRetention < 0 {
+		return cfg, errors.New("--stopped-retention can't be negative")
+	}
+	if u.PublicPool != "" {
+		if cfg.PublicPool, err = netip.ParsePrefix(u.PublicPool); err != nil || !cfg.PublicPool.Addr().Is4() {
+			return cfg, fmt.Errorf("--public-pool %s: give an IPv4 range, like 127.100.0.0/16", u.PublicPool)
+		}
+	}
+	return cfg, nil
+}
+
+// detach runs the same command in a session of its own, and returns when that
+// is ready.
+func detach(g *cli.Globals) error {
+	if err := os.MkdirAll(g.DataDir, 0o711); err != nil {
+		return err
+	}
+	path := filepath.Join(g.DataDir, "berth.log")
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	began, err := out.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return a == "--detach" })
+	cmd := exec.Command(self, append(args, "--ready-fd", strconv.Itoa(3))...)
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = out, out, []*os.File{w}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		return err
+	}
+	if line, err := io.ReadAll(r); err != nil || !strings.HasPrefix(string(line), "ready") {
+		err := cmd.Wait()
+		said, _ := os.ReadFile(path)
+		return fmt.Errorf("berth did not get ready: %v; it said:\n%s", err, said[min(began, int64(len(said))):])
+	}
+	endpoint, err := instance.ReadEndpoint(g.DataDir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(g.Out, "Berth is ready on %s (process %d, output in %s)\n", endpoint.URL, cmd.Process.Pid, path)
+	return cmd.Process.Release()
+}
+
+// down ends Berth and everything of it.
+type down struct {
+	Purge bool `help:"Remove the data directory too: all records, logs, images and keys."`
+}
+
+// Run asks the running Berth to go down, or cleans up after one that is not
+// running.
+func (d *down) Run(g *cli.Globals) error {
+	if !instance.Exists(g.DataDir) {
+		return fmt.Errorf("%s is no data directory of berth", g.DataDir)
+	}
+	err := local.Dial(g.DataDir).Down(g.Context)
+	if errors.Is(err, local.ErrNotRunning) {
+		err = cleanUp(g.Context, g.DataDir)
+	}
+	if err != nil {
+		return fmt.Errorf("go down: %w", err)
+	}
+	// The process answers before it ends: its lock goes with it.
+	if err := instance.AwaitEnd(g.Context, g.DataDir); err != nil {
+		return err
+	}
+	if d.Purge {
+		return os.RemoveAll(g.DataDir)
+	}
+	return nil
+}
+
+// cleanUp takes down what a Berth that no longer runs has left on the host. It
+// starts the same parts, on a port that nobody is told, to do so.
+func cleanUp(ctx context.Context, dir string) error {
+	keys, err := instance.ReadKeys(dir)
+	if err != nil {
+		return err
+	}
+	b, err := start(ctx, Config{
+		DataDir: dir, Listen: "127.0.0.1:0", Account: keys.Account, Region: "us-east-1", CPUOvercommit: 1, MemoryOvercommit: 1,
+		Verify: true, StoppedRetention: time.Hour, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.down(ctx), b.close())
+}
