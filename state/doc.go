@@ -20,6 +20,7 @@
 //	Node            all but LastSeen, Status                control/nodes at registration
 //	Node            LastSeen, Status                        control/nodes
 //	ENI             all                                     made with its task (api/ecs), deleted with its stop (control/dispatch)
+//	ENI             Tags                                    api/ecs at first, then api/ec2 CreateTags and DeleteTags
 //	VPC, Subnet, …  all                                     api/ec2, and Seed at first start
 //	SecurityGroup   all                                     api/ec2
 //	Grant           all                                     api/ecs (idempotency tokens)

@@ -237,6 +237,7 @@ func TestFiltersFind(t *testing.T) {
 		{"groups", filter("ip-permission.group-id", f.group.ID), []string{f.group.ID}},
 		{"groups", filter("egress.ip-permission.cidr", "0.0.0.0/0"), []string{f.group.ID, web, db}},
 		{"groups", filter("egress.ip-permission.protocol", "tcp"), nil},
+		{"groups", filter("egress.ip-permission.group-name", "*"), nil},
 		{"subnets", filter("available-ip-address-count", "4089"), []string{e.Subnet}},
 		{"subnets", filter("default-for-az", "false"), nil},
 		{"vpcs", filter("isDefault", "true"), []string{f.vpc.ID}},

@@ -2,6 +2,8 @@ package ec2
 
 import (
 	"context"
+	"iter"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,9 +67,8 @@ var groups = listing[types.SecurityGroup]{
 	}),
 }
 
-// withPermissions adds the filters on rules, in both directions. The rows have
-// no names of the groups in rules, which EC2 shows for none but other owners, so
-// the filter on names is told them by DescribeSecurityGroups.
+// withPermissions adds the filters on rules, in both directions, but for those on
+// the names of groups in rules: rows have only their IDs, see withNames.
 func withPermissions(f fields[types.SecurityGroup]) fields[types.SecurityGroup] {
 	for direction, of := range map[string]func(types.SecurityGroup) []types.IpPermission{
 		"":        func(g types.SecurityGroup) []types.IpPermission { return g.IpPermissions },
@@ -97,30 +98,33 @@ func withPermissions(f fields[types.SecurityGroup]) fields[types.SecurityGroup] 
 	return f
 }
 
+const byGroupName = "ip-permission.group-name"
+
 // withNames is the listing with the filters on the names of groups in rules.
-func withNames(l listing[types.SecurityGroup], names map[string]string) listing[types.SecurityGroup] {
-	all := fields[types.SecurityGroup]{}
-	for name, f := range l.fields {
-		all[name] = f
-		if base, ok := strings.CutSuffix(name, "ip-permission.group-id"); ok {
-			all[base+"ip-permission.group-name"] = func(g types.SecurityGroup) []string {
-				return each(f(g), func(id string) []string { return word(names[id]) })
-			}
+func withNames(l listing[types.SecurityGroup], all iter.Seq[*state.SecurityGroup]) listing[types.SecurityGroup] {
+	names := map[string]string{}
+	for g := range all {
+		names[g.ID] = g.Name
+	}
+	l.fields = maps.Clone(l.fields)
+	for _, direction := range []string{"", "egress."} {
+		ids := l.fields[direction+"ip-permission.group-id"]
+		l.fields[direction+byGroupName] = func(g types.SecurityGroup) []string {
+			return each(ids(g), func(id string) []string { return word(names[id]) })
 		}
 	}
-	l.fields = all
 	return l
 }
 
 // DescribeSecurityGroups returns groups by ID, by name in the default VPC, or all.
 func (s *Service) DescribeSecurityGroups(ctx context.Context, in *DescribeSecurityGroupsInput) (*DescribeSecurityGroupsOutput, error) {
 	v, scope := s.store.View(), scopeOf(ctx)
-	names := map[string]string{}
-	for g := range store.SecurityGroups.List(v, scope, "") {
-		names[g.ID] = g.Name
-	}
 	q := query{in.DryRun, in.Filters, in.MaxResults, in.NextToken, 5, 1000}
-	rows, next, err := withNames(groups, names).run(ctx, q, func() ([]types.SecurityGroup, error) {
+	known := groups
+	if slices.ContainsFunc(in.Filters, func(f types.Filter) bool { return strings.HasSuffix(aws.ToString(f.Name), byGroupName) }) {
+		known = withNames(groups, store.SecurityGroups.List(v, scope, ""))
+	}
+	rows, next, err := known.run(ctx, q, func() ([]types.SecurityGroup, error) {
 		ids := slices.Clone(in.GroupIds)
 		for _, name := range in.GroupNames {
 			g, err := groupNamed(v, scope, name)
