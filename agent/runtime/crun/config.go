@@ -1,0 +1,160 @@
+package crun
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/v2/contrib/seccomp"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth/berth/agent/runtime"
+)
+
+// ociVersion is the newest that crun 1.8 takes.
+const ociVersion = "1.0.2"
+
+// initPath is where the small init is in a container that asks for one.
+const initPath = "/sbin/docker-init"
+
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// maskedPaths and readonlyPaths keep what is the host's of /proc and /sys from
+// the container. They are the lists of Docker and containerd.
+var (
+	maskedPaths = []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+		"/sys/devices/virtual/powercap", "/sys/firmware",
+	}
+	readonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+)
+
+// config is the OCI runtime's configuration of a container.
+func (r *Runtime) config(rec record, netns string) ([]byte, error) {
+	spec := rec.Spec
+	caps, err := r.host.capabilities(spec.CapAdd, spec.CapDrop)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := r.host.rlimits(spec.Ulimits)
+	if err != nil {
+		return nil, err
+	}
+	args, mounts := spec.Args, containerMounts(spec.Mounts)
+	if spec.Init {
+		if r.init == "" {
+			return nil, fmt.Errorf("the container asks for an init process, and the host has none: install tini or catatonit")
+		}
+		args = append([]string{initPath, "--"}, args...)
+		mounts = append(mounts, bind(runtime.Mount{Source: r.init, Target: initPath, ReadOnly: true}))
+	}
+	cwd := spec.WorkingDir
+	if cwd == "" {
+		cwd = "/"
+	}
+	c := &specs.Spec{
+		Version: ociVersion,
+		Root:    &specs.Root{Path: rootfsDir, Readonly: spec.ReadonlyRootfs},
+		Process: &specs.Process{
+			Args:            args,
+			Env:             environment(spec.Env, spec.Hostname),
+			Cwd:             cwd,
+			User:            rec.User.oci(),
+			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
+			Rlimits:         limits,
+			NoNewPrivileges: !spec.AllowNewPrivs,
+		},
+		Hostname: spec.Hostname,
+		Mounts:   mounts,
+		Linux: &specs.Linux{
+			CgroupsPath:   r.cgroups.container(spec.Sandbox, spec.ID),
+			Namespaces:    namespaces(netns),
+			Resources:     r.resources(spec),
+			MaskedPaths:   maskedPaths,
+			ReadonlyPaths: readonlyPaths,
+		},
+	}
+	c.Linux.Seccomp = seccomp.DefaultProfile(c)
+	return json.Marshal(c)
+}
+
+func namespaces(netns string) []specs.LinuxNamespace {
+	return []specs.LinuxNamespace{
+		{Type: specs.NetworkNamespace, Path: netns},
+		{Type: specs.PIDNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
+		{Type: specs.MountNamespace}, {Type: specs.CgroupNamespace},
+	}
+}
+
+// containerMounts are the kernel's file systems, then the given mounts, those
+// higher in the tree first, so that none covers another.
+func containerMounts(given []runtime.Mount) []specs.Mount {
+	mounts := []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+	}
+	depth := func(m runtime.Mount) int { return strings.Count(strings.TrimRight(m.Target, "/"), "/") }
+	given = slices.Clone(given)
+	slices.SortStableFunc(given, func(a, b runtime.Mount) int { return depth(a) - depth(b) })
+	for _, m := range given {
+		mounts = append(mounts, bind(m))
+	}
+	return mounts
+}
+
+func bind(m runtime.Mount) specs.Mount {
+	options := []string{"rbind", "rprivate"}
+	if m.ReadOnly {
+		options = append(options, "ro")
+	}
+	return specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: options}
+}
+
+// environment adds what a program may expect and the caller didn't set.
+func environment(env []string, hostname string) []string {
+	has := func(name string) bool {
+		return slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
+	}
+	env = slices.Clone(env)
+	if !has("PATH") {
+		env = append(env, defaultPath)
+	}
+	if hostname != "" && !has("HOSTNAME") {
+		env = append(env, "HOSTNAME="+hostname)
+	}
+	return env
+}
+
+func (r *Runtime) resources(spec runtime.Spec) *specs.LinuxResources {
+	shares := max(spec.CPUShares, 2) // the kernel's least
+	res := &specs.LinuxResources{
+		CPU: &specs.LinuxCPU{Shares: &shares},
+		// The OCI runtime allows the few devices that it makes.
+		Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}},
+	}
+	if spec.Memory == 0 && spec.MemoryReserved == 0 {
+		return res
+	}
+	res.Memory = &specs.LinuxMemory{}
+	if spec.Memory > 0 {
+		res.Memory.Limit = &spec.Memory
+		if r.cgroups.swap {
+			res.Memory.Swap = &spec.Memory // of both together: no swap
+		}
+	}
+	if spec.MemoryReserved > 0 {
+		res.Memory.Reservation = &spec.MemoryReserved
+	}
+	return res
+}
+
+// unlimited is how a resource limit says so.
+const unlimited = math.MaxUint64

@@ -1,0 +1,175 @@
+package crun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/berth/berth/agent/runtime"
+)
+
+// Create prepares a container. One of that ID that is there already stays as it
+// is, whatever the specification says.
+func (r *Runtime) Create(ctx context.Context, spec runtime.Spec) error {
+	if err := checkSpec(spec); err != nil {
+		return err
+	}
+	unlock, err := r.locks.Lock(ctx, spec.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r.mu.Lock()
+	existing := r.containers[spec.ID]
+	_, hasSandbox := r.sandboxes[spec.Sandbox]
+	r.mu.Unlock()
+	if existing != nil {
+		return nil
+	}
+	if !hasSandbox {
+		return fmt.Errorf("sandbox %s of container %s: %w", spec.Sandbox, spec.ID, runtime.ErrNotFound)
+	}
+	c, err := r.create(ctx, spec)
+	if err != nil {
+		if cleanErr := r.demolish(context.WithoutCancel(ctx), spec.ID); cleanErr != nil {
+			r.log.Error("could not remove a container that could not be created", "container", spec.ID, "error", cleanErr)
+		}
+		return fmt.Errorf("create container %s: %w", spec.ID, err)
+	}
+	r.mu.Lock()
+	r.containers[spec.ID] = c
+	r.mu.Unlock()
+	return nil
+}
+
+// create makes, in this order, the directory, the root file system, its mount
+// and the record. The record comes last: without it, all of it is rubbish.
+func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (*container, error) {
+	rootfs := r.file(spec.ID, rootfsDir)
+	if err := os.MkdirAll(rootfs, 0o711); err != nil {
+		return nil, err
+	}
+	mounts, err := r.store.Prepare(ctx, spec.ID, spec.Image)
+	if err != nil {
+		return nil, err
+	}
+	if err := mountRootfs(mounts, rootfs); err != nil {
+		return nil, err
+	}
+	user, err := lookUpUser(rootfs, spec.User)
+	if err != nil {
+		return nil, err
+	}
+	if err := makeWorkingDir(rootfs, spec.WorkingDir); err != nil {
+		return nil, err
+	}
+	rec := record{Spec: spec, User: user}
+	// Whatever is wrong with the rest of the specification is said now, not at the
+	// start.
+	if _, err := r.config(rec, spec.NetNS); err != nil {
+		return nil, err
+	}
+	if err := writeJSON(r.file(spec.ID, recordFile), rec); err != nil {
+		return nil, err
+	}
+	return newContainer(rec), nil
+}
+
+func checkSpec(spec runtime.Spec) error {
+	if err := checkID("container", spec.ID); err != nil {
+		return err
+	}
+	if err := checkID("sandbox", spec.Sandbox); err != nil {
+		return err
+	}
+	if len(spec.Args) == 0 {
+		return fmt.Errorf("container %s has no command", spec.ID)
+	}
+	for _, m := range spec.Mounts {
+		if !filepath.IsAbs(m.Target) || !filepath.IsAbs(m.Source) {
+			return fmt.Errorf("container %s mounts %q on %q: both must be absolute paths", spec.ID, m.Source, m.Target)
+		}
+	}
+	return nil
+}
+
+// CreateSandbox makes a task's cgroup. Called again, it sets the limits anew.
+func (r *Runtime) CreateSandbox(ctx context.Context, s runtime.Sandbox) error {
+	if err := checkID("sandbox", s.ID); err != nil {
+		return err
+	}
+	if s.ID == supervisors {
+		return fmt.Errorf("sandbox ID %q: is taken", s.ID)
+	}
+	unlock, err := r.locks.Lock(ctx, "sandbox "+s.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	// The record comes first: a cgroup without one would never be removed.
+	if err := writeJSON(r.sandboxPath(s.ID), s); err != nil {
+		return fmt.Errorf("create sandbox %s: %w", s.ID, err)
+	}
+	if err := r.cgroups.makeTask(s); err != nil {
+		return fmt.Errorf("create sandbox %s: %w", s.ID, err)
+	}
+	r.mu.Lock()
+	r.sandboxes[s.ID] = s
+	r.mu.Unlock()
+	return nil
+}
+
+// Sandboxes lists the IDs of all, in no order.
+func (r *Runtime) Sandboxes(context.Context) ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]string, 0, len(r.sandboxes))
+	for id := range r.sandboxes {
+		list = append(list, id)
+	}
+	return list, nil
+}
+
+// RemoveSandbox removes a task's cgroup and all containers in it. One that is
+// not there is no error.
+func (r *Runtime) RemoveSandbox(ctx context.Context, id string) error {
+	if err := checkID("sandbox", id); err != nil {
+		return err
+	}
+	unlock, err := r.locks.Lock(ctx, "sandbox "+id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	var members []string
+	r.mu.Lock()
+	for _, c := range r.containers {
+		if c.Spec.Sandbox == id {
+			members = append(members, c.Spec.ID)
+		}
+	}
+	r.mu.Unlock()
+	var errs []error
+	for _, member := range members {
+		errs = append(errs, r.Remove(ctx, member))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	path := r.cgroups.base + "/" + id
+	if err := r.cgroups.kill(path); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	if err := r.cgroups.remove(path); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	if err := removeFile(r.sandboxPath(id)); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	r.mu.Lock()
+	delete(r.sandboxes, id)
+	r.mu.Unlock()
+	return nil
+}

@@ -1,0 +1,160 @@
+package crun
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth/berth/agent/runtime"
+)
+
+// capabilityNames has all of them in the kernel's order, without CAP_.
+var capabilityNames = []string{
+	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+	"LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
+	"SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
+	"SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
+	"MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+	"CHECKPOINT_RESTORE",
+}
+
+// defaultCapabilities is Docker's set, which ECS gives containers.
+var defaultCapabilities = []string{
+	"CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
+	"NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
+}
+
+// rlimitNames are the limits a container can set.
+var rlimitNames = map[string]int{
+	"core": unix.RLIMIT_CORE, "cpu": unix.RLIMIT_CPU, "data": unix.RLIMIT_DATA, "fsize": unix.RLIMIT_FSIZE,
+	"locks": unix.RLIMIT_LOCKS, "memlock": unix.RLIMIT_MEMLOCK, "msgqueue": unix.RLIMIT_MSGQUEUE,
+	"nice": unix.RLIMIT_NICE, "nofile": unix.RLIMIT_NOFILE, "nproc": unix.RLIMIT_NPROC, "rss": unix.RLIMIT_RSS,
+	"rtprio": unix.RLIMIT_RTPRIO, "rttime": unix.RLIMIT_RTTIME, "sigpending": unix.RLIMIT_SIGPENDING,
+	"stack": unix.RLIMIT_STACK,
+}
+
+// privileges is what this process may give to containers.
+type privileges struct {
+	log   *slog.Logger
+	caps  uint64
+	clips sync.Once
+	lacks sync.Once
+}
+
+func findPrivileges(log *slog.Logger) (*privileges, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return nil, fmt.Errorf("read this process's capabilities: %w", err)
+	}
+	caps := ^uint64(0)
+	for line := range strings.SplitSeq(string(status), "\n") {
+		for _, set := range []string{"CapPrm:", "CapBnd:"} {
+			if value, ok := strings.CutPrefix(line, set); ok {
+				bits, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+				if err != nil {
+					return nil, fmt.Errorf("read this process's capabilities: %w", err)
+				}
+				caps &= bits
+			}
+		}
+	}
+	return &privileges{log: log, caps: caps}, nil
+}
+
+func (p *privileges) has(name string) bool {
+	i := slices.Index(capabilityNames, name)
+	return i >= 0 && p.caps&(1<<i) != 0
+}
+
+// capabilities is the default set with additions and removals, as far as this
+// process has them itself.
+func (p *privileges) capabilities(add, drop []string) ([]string, error) {
+	add, err := capabilityList(add)
+	if err != nil {
+		return nil, err
+	}
+	if drop, err = capabilityList(drop); err != nil {
+		return nil, err
+	}
+	wanted := defaultCapabilities
+	switch {
+	case slices.Contains(add, "ALL"):
+		wanted = capabilityNames
+	case slices.Contains(drop, "ALL"):
+		wanted = nil
+	}
+	var set, missing []string
+	for _, name := range capabilityNames {
+		if !slices.Contains(add, name) && (!slices.Contains(wanted, name) || slices.Contains(drop, name)) {
+			continue
+		}
+		if !p.has(name) {
+			missing = append(missing, name)
+			continue
+		}
+		set = append(set, "CAP_"+name)
+	}
+	if len(missing) > 0 {
+		p.clips.Do(func() {
+			p.log.Warn("containers cannot have capabilities that Berth does not have itself", "missing", missing)
+		})
+	}
+	return set, nil
+}
+
+// capabilityList brings names to one form.
+func capabilityList(names []string) ([]string, error) {
+	var list []string
+	for _, name := range names {
+		plain := strings.TrimPrefix(strings.ToUpper(name), "CAP_")
+		if plain != "ALL" && !slices.Contains(capabilityNames, plain) {
+			return nil, fmt.Errorf("capability %q: there is no such one", name)
+		}
+		list = append(list, plain)
+	}
+	return list, nil
+}
+
+// rlimits are a container's resource limits. A host that withholds
+// CAP_SYS_RESOURCE doesn't let them be above this process's own.
+func (p *privileges) rlimits(ulimits []runtime.Ulimit) ([]specs.POSIXRlimit, error) {
+	var limits []specs.POSIXRlimit
+	for _, u := range ulimits {
+		number, ok := rlimitNames[u.Name]
+		if !ok {
+			return nil, fmt.Errorf("ulimit %q: there is no such one", u.Name)
+		}
+		hard, soft := limitOf(u.Hard), limitOf(u.Soft)
+		if !p.has("SYS_RESOURCE") {
+			var own unix.Rlimit
+			if err := unix.Getrlimit(number, &own); err != nil {
+				return nil, fmt.Errorf("read the host's limit of %s: %w", u.Name, err)
+			}
+			if hard > own.Max {
+				p.lacks.Do(func() {
+					p.log.Warn("the host withholds CAP_SYS_RESOURCE, so containers' ulimits stay below Berth's own",
+						"ulimit", u.Name, "wanted", hard, "given", own.Max)
+				})
+				hard = own.Max
+			}
+		}
+		limits = append(limits, specs.POSIXRlimit{
+			Type: "RLIMIT_" + strings.ToUpper(u.Name), Hard: hard, Soft: min(soft, hard),
+		})
+	}
+	return limits, nil
+}
+
+func limitOf(n int64) uint64 {
+	if n < 0 {
+		return unlimited
+	}
+	return uint64(n)
+}

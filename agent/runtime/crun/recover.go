@@ -1,0 +1,174 @@
+package crun
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth/berth/agent/runtime"
+)
+
+// recover finds out how things stand. See doc.go for what each state of the
+// files means.
+func (r *Runtime) recover(ctx context.Context) error {
+	if err := r.recoverSandboxes(); err != nil {
+		return err
+	}
+	conmons, err := supervisorsOf(r.root)
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(filepath.Join(r.root, containersDir))
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	for _, e := range entries {
+		id := e.Name()
+		var rec record
+		// A record that can't be read was cut off when the host went down.
+		found, err := readJSON(r.file(id, recordFile), &rec)
+		if err != nil {
+			r.log.Error("could not read a container's record: the container is removed", "container", id, "error", err)
+		}
+		if !found || err != nil {
+			if err := r.demolish(ctx, id); err != nil {
+				return fmt.Errorf("remove the half-made container %s: %w", id, err)
+			}
+			continue
+		}
+		c := newContainer(rec)
+		r.containers[id] = c
+		if err := r.recoverContainer(ctx, c, conmons[id]); err != nil {
+			return fmt.Errorf("take up container %s: %w", id, err)
+		}
+	}
+	return r.recoverSnapshots(ctx)
+}
+
+// recoverSandboxes also makes the cgroups again that a restart of the host took.
+func (r *Runtime) recoverSandboxes() error {
+	files, err := filepath.Glob(filepath.Join(r.root, sandboxesDir, "*.json"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		var s runtime.Sandbox
+		if _, err := readJSON(file, &s); err != nil {
+			r.log.Error("could not read a sandbox's record: the sandbox is without limits until it is created again", "file", file, "error", err)
+			s.ID = strings.TrimSuffix(filepath.Base(file), ".json")
+		}
+		if err := r.cgroups.makeTask(s); err != nil {
+			return fmt.Errorf("take up sandbox %s: %w", s.ID, err)
+		}
+		r.sandboxes[s.ID] = s
+	}
+	return nil
+}
+
+// recoverContainer takes up a container that was created. conmon is its
+// supervisor's number, or 0.
+func (r *Runtime) recoverContainer(ctx context.Context, c *container, conmon int) error {
+	id := c.Spec.ID
+	if _, err := os.Stat(r.file(id, startingFile)); err == nil {
+		if err := r.finishStart(ctx, id); err != nil {
+			return err
+		}
+	}
+	started, err := os.Stat(r.file(id, startedFile))
+	if errors.Is(err, os.ErrNotExist) {
+		// It was not released, if it was made at all.
+		return r.endProcesses(ctx, id)
+	}
+	if err != nil {
+		return err
+	}
+	c.status.StartedAt = started.ModTime()
+	if conmon != 0 {
+		p, err := openProcess(conmon)
+		if err == nil {
+			init, err := r.recoverInit(c.Spec)
+			if err == nil {
+				c.running(init, p, started.ModTime())
+				r.watch(c, p)
+				return nil
+			}
+			// The container has ended and conmon is about to.
+			err = p.WaitContext(ctx)
+			p.Close()
+			if err != nil {
+				return err
+			}
+		}
+	}
+	c.exited(r.ending(c.Spec))
+	return nil
+}
+
+// finishStart ends a start that was cut off just before or after the OCI runtime
+// was told to.
+func (r *Runtime) finishStart(ctx context.Context, id string) error {
+	out, err := r.run(ctx, "state", id)
+	if err != nil {
+		return removeFile(r.file(id, startingFile)) // it doesn't know of it: not made
+	}
+	var state struct {
+		Status string `json:"status"`
+	}
+	if err := json.Unmarshal(out, &state); err != nil {
+		return fmt.Errorf("%s said %q: %w", filepath.Base(r.oci), out, err)
+	}
+	if state.Status == "created" {
+		if _, err := r.run(ctx, "start", id); err != nil {
+			return err
+		}
+	}
+	return os.Rename(r.file(id, startingFile), r.file(id, startedFile))
+}
+
+// recoverInit finds a container's first process. The number in the file may be
+// another's by now, so the cgroup decides.
+func (r *Runtime) recoverInit(spec runtime.Spec) (*process, error) {
+	data, err := os.ReadFile(r.file(spec.ID, pidFile))
+	if err != nil {
+		return nil, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return nil, err
+	}
+	p, err := openProcess(pid)
+	if err != nil {
+		return nil, err
+	}
+	if !r.cgroups.holds(r.cgroups.container(spec.Sandbox, spec.ID), pid) {
+		p.Close()
+		return nil, unix.ESRCH
+	}
+	return p, nil
+}
+
+// recoverSnapshots removes root file systems of which no container is left.
+func (r *Runtime) recoverSnapshots(ctx context.Context) error {
+	keys, err := r.store.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	known := r.containerIDs()
+	for _, key := range keys {
+		if slices.Contains(known, key) {
+			continue
+		}
+		if err := r.store.Discard(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package crun
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth/berth/agent/runtime"
+)
+
+// Start runs a created container. One that runs or has run stays as it is.
+func (r *Runtime) Start(ctx context.Context, id string) error {
+	unlock, err := r.locks.Lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := r.container(id)
+	if err != nil {
+		return err
+	}
+	if c.Status().State != runtime.Created {
+		return nil
+	}
+	if err := r.startContainer(ctx, c); err != nil {
+		// It can be tried again.
+		if cleanErr := r.endProcesses(context.WithoutCancel(ctx), c.Spec.ID); cleanErr != nil {
+			r.log.Error("could not clean up after a container that did not start", "container", id, "error", cleanErr)
+		}
+		return fmt.Errorf("start container %s: %w", id, err)
+	}
+	return nil
+}
+
+func (r *Runtime) startContainer(ctx context.Context, c *container) error {
+	id := c.Spec.ID
+	mounts, err := r.store.Mounts(ctx, id)
+	if err != nil {
+		return err
+	}
+	// The mount is gone if the host was restarted since Create.
+	if err := mountRootfs(mounts, r.file(id, rootfsDir)); err != nil {
+		return err
+	}
+	var sources []string
+	for _, m := range c.Spec.Mounts {
+		sources = append(sources, m.Source)
+	}
+	if err := r.ensureSeen(sources); err != nil {
+		return err
+	}
+	netns, release, err := r.reachable(c.Spec.NetNS)
+	if err != nil {
+		return err
+	}
+	defer release()
+	config, err := r.config(c.record, netns)
+	if err != nil {
+		return err
+	}
+	if err := writeAtomic(r.file(id, configFile), config); err != nil {
+		return err
+	}
+	pid, conmon, err := r.supervise(ctx, id)
+	if err != nil {
+		return err
+	}
+	init, err := openProcess(pid)
+	if err != nil {
+		conmon.Close()
+		return err
+	}
+	// From here on to the rename, a crash leaves a container of which only the OCI
+	// runtime knows whether it runs.
+	at := time.Now()
+	if err := r.release(ctx, id); err != nil {
+		init.Close()
+		conmon.Close()
+		return err
+	}
+	c.running(init, conmon, at)
+	r.watch(c, conmon)
+	return nil
+}
+
+// release lets the process that waits in a made container become its program.
+func (r *Runtime) release(ctx context.Context, id string) error {
+	starting := r.file(id, startingFile)
+	if err := os.WriteFile(starting, nil, 0o600); err != nil {
+		return err
+	}
+	if _, err := r.run(ctx, "start", id); err != nil {
+		return err
+	}
+	return os.Rename(starting, r.file(id, startedFile))
+}
+
+// reachable returns a path by which the OCI runtime finds a network namespace,
+// even if it is mounted where its mount namespace doesn't show it. The path is
+// good until release is called.
+func (r *Runtime) reachable(netns string) (path string, release func(), err error) {
+	if netns == "" {
+		return "", func() {}, nil
+	}
+	f, err := os.Open(netns)
+	if err != nil {
+		return "", nil, fmt.Errorf("open the network namespace: %w", err)
+	}
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()), func() { f.Close() }, nil
+}
+
+// supervise starts conmon, which has the OCI runtime make the container, and
+// returns the process that waits in it to be released.
+func (r *Runtime) supervise(ctx context.Context, id string) (pid int, conmon *process, err error) {
+	if err := removeFile(r.exitPath(id)); err != nil {
+		return 0, nil, err
+	}
+	bundle := r.bundle(id)
+	args := []string{
+		"--api-version", "1", "--sync", "--no-sync-log",
+		"--cid", id, "--cuuid", id, "--name", id,
+		"--bundle", bundle,
+		"--container-pidfile", r.file(id, pidFile),
+		"--exit-dir", filepath.Join(r.root, exitsDir),
+		"--log-path", "k8s-file:" + r.LogPath(id),
+		"--log-level", "error",
+		"--full-attach",
+		"--runtime", r.oci,
+	}
+	for _, arg := range r.ociArgs() {
+		args = append(args, "--runtime-arg", arg)
+	}
+	sync, syncW, err := os.Pipe()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer sync.Close()
+	stderr, stderrW, err := os.Pipe()
+	if err != nil {
+		syncW.Close()
+		return 0, nil, err
+	}
+	defer stderr.Close()
+
+	// Not bound to ctx: conmon lives as long as the container.
+	cmd := command(context.Background(), r.conmon, args...)
+	cmd.Env = append(cmd.Env, "_OCI_SYNCPIPE=3")
+	cmd.ExtraFiles = []*os.File{syncW}
+	cmd.Stderr = stderrW
+	cmd.Dir = bundle
+	err = r.start(cmd)
+	syncW.Close()
+	stderrW.Close()
+	if err != nil {
+		return 0, nil, fmt.Errorf("run conmon: %w", err)
+	}
+	conmon, err = openProcess(cmd.Process.Pid)
+	if err != nil {
+		return 0, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { conmon.Signal(unix.SIGKILL) })
+	pid, err = readSync(sync)
+	if !stop() {
+		err = ctx.Err()
+	}
+	if err == nil {
+		return pid, conmon, nil
+	}
+	// What conmon says itself, before it leaves its stderr, explains more than its
+	// silence on the pipe.
+	if errors.Is(err, io.EOF) {
+		said, _ := io.ReadAll(io.LimitReader(stderr, 4<<10))
+		err = fmt.Errorf("conmon ended before the container was made: %s", lastLine(said))
+	}
+	conmon.Signal(unix.SIGKILL)
+	if waitErr := conmon.Wait(); waitErr == nil {
+		reap(conmon.pid)
+	}
+	conmon.Close()
+	return 0, nil, err
+}
+
+// readSync reads what conmon says when the container is made, or is not: one
+// line {"data": pid} or {"data": -1, "message": what the OCI runtime printed}.
+func readSync(r io.Reader) (pid int, err error) {
+	line, err := bufio.NewReader(r).ReadBytes('\n')
+	if len(line) == 0 && err != nil {
+		return 0, err
+	}
+	var said struct {
+		Data    int    `json:"data"`
+		Message string `json:"message"`
+	}
+	if err := json.Unmarshal(line, &said); err != nil {
+		return 0, fmt.Errorf("conmon said %q: %w", line, err)
+	}
+	if said.Data <= 0 {
+		return 0, errors.New(lastLine([]byte(said.Message)))
+	}
+	return said.Data, nil
+}
+
+// lastLine is the last line of a program's output, without the time that crun
+// may put before it.
+func lastLine(out []byte) string {
+	text := strings.TrimSpace(string(out))
+	if i := strings.LastIndexByte(text, '\n'); i >= 0 {
+		text = text[i+1:]
+	}
+	if stamp, rest, ok := strings.Cut(text, ": "); ok {
+		if _, err := time.Parse("2006-01-02T15:04:05.999999999Z", stamp); err == nil {
+			return rest
+		}
+	}
+	return text
+}
+
+// cgroupAttr makes the kernel put a new process into a cgroup v2 directory.
+func cgroupAttr(dir *os.File) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+}
