@@ -188,10 +188,13 @@ func (s *Store) commit(b *pebble.Batch) error {
 	return nil
 }
 
-// rollback ends a write that is not to be.
+// rollback ends a write that is not to be, for the reason given.
 func (s *Store) rollback(b *pebble.Batch, err error) error {
 	s.mu.Unlock()
-	return errors.Join(err, b.Close())
+	if e := b.Close(); e != nil {
+		return errors.Join(err, e)
+	}
+	return err
 }
 
 // logger passes Pebble's words on. Its notes on compactions are for debugging.

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -117,8 +118,11 @@ func (s *Service) DescribeLogGroups(ctx context.Context, in *cwl.DescribeLogGrou
 		row := types.LogGroup{Arn: aws.String(d + ":*"), CreationTime: &g.Created, LogGroupName: &g.Name}
 		if pattern == "" { // with a pattern, only those three
 			bytes, err := s.store.StoredBytes(scopeOf(ctx), g.Name)
-			if err != nil {
+			if errors.Is(err, logstore.ErrNoGroup) {
 				continue // deleted meanwhile
+			}
+			if err != nil {
+				return nil, err
 			}
 			row.LogGroupArn, row.LogGroupClass = &d, types.LogGroupClass(g.Class)
 			row.MetricFilterCount, row.StoredBytes = aws.Int32(0), &bytes

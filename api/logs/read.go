@@ -46,12 +46,14 @@ func (s *Service) GetLogEvents(ctx context.Context, in *cwl.GetLogEventsInput) (
 	if err != nil {
 		return nil, answer(err)
 	}
-	// The page lies between its first and last event; an empty one is where the
-	// read began, so that tokens at either end of a stream stay the same.
-	from, to := p.Next, p.Next
+	// The page lies between its first and last event. An empty one is where its
+	// token was, so that tokens at either end of a stream stay the same; without
+	// one it is at the start of the range, before all that will come.
+	from := logstore.Position{Time: q.Start}
 	if q.From != nil {
-		from, to = *q.From, *q.From
+		from = *q.From
 	}
+	to := from
 	if n := len(p.Events); n > 0 {
 		if q.Backward {
 			slices.Reverse(p.Events)
