@@ -39,7 +39,7 @@ const (
 	// keep is how many revisions are kept for watches that lag; older ones are
 	// compacted away when there are compactEvery more.
 	keep         = 1000
-	compactEvery = 5000
+	compactEvery = 2000
 	// loadPage is how many records are read at once at start.
 	loadPage = 5000
 	// readyWithin bounds the start: replaying the log of a crashed member may

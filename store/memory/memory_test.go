@@ -11,3 +11,11 @@ import (
 func TestBackend(t *testing.T) {
 	storetest.Backend(t, func(*testing.T) store.Backend { return memory.New() })
 }
+
+func TestStore(t *testing.T) {
+	storetest.Store(t, func(*testing.T) store.Backend { return memory.New() })
+}
+
+func TestSerial(t *testing.T) {
+	storetest.Serial(t, func(*testing.T) store.Backend { return memory.New() })
+}
