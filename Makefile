@@ -46,7 +46,7 @@ bench: build
 	go run ./bench
 
 docs:
-	go generate ./...
+	go run ./cmd/fidelity >docs/fidelity.md
 
 clean:
 	rm -rf bin

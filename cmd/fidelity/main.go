@@ -1,6 +1,6 @@
-// Command gen writes docs/fidelity.md from the ledgers of all services:
+// Fidelity writes docs/fidelity.md from the ledgers of all services:
 //
-//	go run ./internal/fidelity/gen >docs/fidelity.md
+//	go run ./cmd/fidelity >docs/fidelity.md
 //
 // Like cmd/berth it knows every service, and nothing may import it. A new
 // service is one line in services.
@@ -41,7 +41,7 @@ field of each request. Nothing is silently ignored: a field is as on AWS, or it 
 refused with an error that names it, or it stands below as without effect, with the
 reason. Members of lists follow []. Operations that are not built answer 501.
 
-Made from api/*/fidelity.txt by internal/fidelity/gen. Don't edit it.
+Made from api/*/fidelity.txt by cmd/fidelity. Don't edit it.
 `
 
 func document() string {

@@ -11,6 +11,6 @@ func TestDocumentIsFresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != document() {
-		t.Error("docs/fidelity.md is stale: run 'go run ./internal/fidelity/gen >docs/fidelity.md' in the root of the repository")
+		t.Error("docs/fidelity.md is stale: run 'go run ./cmd/fidelity >docs/fidelity.md' in the root of the repository")
 	}
 }
