@@ -6,7 +6,7 @@ import (
 )
 
 func TestDocumentIsFresh(t *testing.T) {
-	got, err := os.ReadFile("../../../docs/fidelity.md")
+	got, err := os.ReadFile("../../docs/fidelity.md")
 	if err != nil {
 		t.Fatal(err)
 	}
