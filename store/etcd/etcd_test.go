@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,15 +104,24 @@ func TestCompact(t *testing.T) {
 	b := engine(t).(*Backend)
 	const writes = 3 * (keep + compactEvery)
 	value := []byte(strings.Repeat("x", 2000))
-	var rev int64
-	for range writes {
-		var err error
-		if rev, err = b.Commit(t.Context(), nil, []store.Op{{Path: prefix + "-/-/test/thing/a", Value: value}}); err != nil {
-			t.Fatal(err)
-		}
+	var last atomic.Int64
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			for range writes / 10 {
+				rev, err := b.Commit(t.Context(), nil, []store.Op{{Path: prefix + "-/-/test/thing/a", Value: value}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				last.Store(rev)
+			}
+		})
 	}
+	wg.Wait()
+	rev := last.Load()
 	b.behind.Wait()
-	if _, err := b.client.Get(t.Context(), prefix, clientv3.WithRev(rev-2*compactEvery)); err == nil {
+	if _, err := b.client.Get(t.Context(), prefix, clientv3.WithRev(rev-2*compactEvery-keep)); err == nil {
 		t.Error("old revisions are still there")
 	}
 	if _, err := b.client.Get(t.Context(), prefix, clientv3.WithRev(rev-keep)); err != nil {
@@ -240,4 +250,15 @@ func TestKill(t *testing.T) {
 		}
 	}
 	t.Logf("%d acknowledged writes, all found", total)
+}
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, func(b *testing.B) store.Backend {
+		e, err := Open(b.Context(), config(b.TempDir()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { e.Close() })
+		return e
+	})
 }

@@ -19,3 +19,7 @@ func TestStore(t *testing.T) {
 func TestSerial(t *testing.T) {
 	storetest.Serial(t, func(*testing.T) store.Backend { return memory.New() })
 }
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, func(*testing.B) store.Backend { return memory.New() })
+}

@@ -277,4 +277,3 @@ func checkHistory(t *rapid.T, watch *store.Watch, sc state.Scope, acked map[stri
 		t.Fatalf("events made %v, want %v", shown, want)
 	}
 }
-
