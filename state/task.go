@@ -108,7 +108,11 @@ type Task struct {
 
 // Container is one container of a task, as DescribeTasks shows it.
 type Container struct {
-	Name        string
+	Name string
+	// Essential and HealthCheck, whether it has one, are its definition's: the
+	// task's health is made of them.
+	Essential   bool `json:",omitempty"`
+	HealthCheck bool `json:",omitempty"`
 	ID          string // UUID, the last part of its ARN
 	Image       string
 	ImageDigest string `json:",omitempty"`

@@ -18,13 +18,16 @@ func (t *Task) To(next TaskState, at time.Time) error {
 	}
 	t.Last = next
 	t.Version++
-	if next >= Running && next < Deactivating {
-		once(&t.StartedAt, at)
-	}
-	if next == Stopped {
+	switch next {
+	case Running:
+		once(&t.StartedAt, at, t.CreatedAt, t.PullStoppedAt)
+	case Stopped:
 		t.Desired = Stopped
-		once(&t.StoppingAt, at)
-		once(&t.StoppedAt, at)
+		once(&t.StoppedAt, at, t.before()...)
+		once(&t.StoppingAt, t.StoppedAt)
+		for i := range t.Containers {
+			t.Containers[i].Last = Stopped
+		}
 	}
 	return nil
 }
@@ -37,32 +40,31 @@ func (t *Task) Stop(code types.TaskStopCode, reason string, at time.Time) bool {
 	}
 	t.Desired = Stopped
 	t.StopCode, t.StoppedReason = code, reason
-	once(&t.StoppingAt, at)
+	once(&t.StoppingAt, at, t.CreatedAt)
 	t.Version++
 	return true
 }
 
 // Observe takes in what the task's node says of it, and reports whether that
 // changed anything. Reports may be late, repeated or in any order: nothing moves
-// down, and what was said once stays.
+// down, and what was said once stays. After STOPPED nothing changes.
 func (t *Task) Observe(r TaskReport, at time.Time) (changed bool) {
 	if t.Last == Stopped {
 		return false
 	}
-	before := *t
-	before.Containers = append([]Container(nil), t.Containers...)
+	was := t.Clone()
 	if r.StopCode != "" && t.Desired != Stopped {
 		t.Desired = Stopped
 		t.StopCode, t.StoppedReason = r.StopCode, r.StoppedReason
 	}
-	for _, seen := range []struct {
-		field *time.Time
-		at    time.Time
-	}{
-		{&t.ConnectivityAt, r.ConnectivityAt}, {&t.PullStartedAt, r.PullStartedAt}, {&t.PullStoppedAt, r.PullStoppedAt},
-		{&t.StartedAt, r.StartedAt}, {&t.StoppingAt, r.StoppingAt}, {&t.ExecutionStoppedAt, r.ExecutionStoppedAt}, {&t.StoppedAt, r.StoppedAt},
-	} {
-		once(seen.field, seen.at)
+	once(&t.ConnectivityAt, r.ConnectivityAt, t.CreatedAt)
+	once(&t.PullStartedAt, r.PullStartedAt, t.CreatedAt)
+	once(&t.PullStoppedAt, r.PullStoppedAt, t.CreatedAt, t.PullStartedAt)
+	once(&t.StartedAt, r.StartedAt, t.CreatedAt, t.PullStoppedAt)
+	once(&t.StoppingAt, r.StoppingAt, t.CreatedAt)
+	once(&t.ExecutionStoppedAt, r.ExecutionStoppedAt, t.CreatedAt, t.StartedAt)
+	if r.State == Stopped {
+		once(&t.StoppedAt, r.StoppedAt, t.before()...)
 	}
 	for _, cr := range r.Containers {
 		for i := range t.Containers {
@@ -75,7 +77,7 @@ func (t *Task) Observe(r TaskReport, at time.Time) (changed bool) {
 	if r.State > t.Last && r.State <= Stopped {
 		return t.To(r.State, at) == nil
 	}
-	if t.differs(&before) {
+	if t.differs(was) {
 		t.Version++
 		return true
 	}
@@ -84,7 +86,7 @@ func (t *Task) Observe(r TaskReport, at time.Time) (changed bool) {
 
 // observe takes in what the node says of one container.
 func (c *Container) observe(r ContainerReport) {
-	if r.Last > c.Last {
+	if r.Last > c.Last && r.Last <= Stopped {
 		c.Last = r.Last
 	}
 	first(&c.RuntimeID, r.RuntimeID)
@@ -99,43 +101,62 @@ func (c *Container) observe(r ContainerReport) {
 	}
 }
 
-// health is the task's: UNHEALTHY when a container is, HEALTHY when all that
-// have a check are, else UNKNOWN (Amazon ECS Developer Guide, "Determine Amazon
-// ECS task health using container health checks"). A container without a check
-// is UNKNOWN for ever, and doesn't count.
+// health is the task's: that of its essential containers which have a health
+// check. UNHEALTHY when one of them is, HEALTHY when all are, else UNKNOWN
+// (Amazon ECS Developer Guide, "Determine Amazon ECS task health using
+// container health checks").
 func (t *Task) health() types.HealthStatus {
-	all := types.HealthStatusUnknown
+	healthy, unknown := false, false
 	for i := range t.Containers {
-		switch t.Containers[i].Health {
-		case types.HealthStatusUnhealthy:
+		c := &t.Containers[i]
+		switch {
+		case !c.Essential || !c.HealthCheck:
+		case c.Health == types.HealthStatusUnhealthy:
 			return types.HealthStatusUnhealthy
-		case types.HealthStatusHealthy:
-			all = types.HealthStatusHealthy
+		case c.Health == types.HealthStatusHealthy:
+			healthy = true
+		default:
+			unknown = true
 		}
 	}
-	return all
+	if healthy && !unknown {
+		return types.HealthStatusHealthy
+	}
+	return types.HealthStatusUnknown
 }
 
 // differs reports whether users could see a difference.
-func (t *Task) differs(before *Task) bool {
-	if t.Desired != before.Desired || t.Health != before.Health || t.ConnectivityAt != before.ConnectivityAt || t.PullStartedAt != before.PullStartedAt ||
-		t.PullStoppedAt != before.PullStoppedAt || t.StartedAt != before.StartedAt || t.StoppingAt != before.StoppingAt ||
-		t.ExecutionStoppedAt != before.ExecutionStoppedAt || t.StoppedAt != before.StoppedAt {
+func (t *Task) differs(was *Task) bool {
+	if t.Desired != was.Desired || t.Health != was.Health || t.ConnectivityAt != was.ConnectivityAt || t.PullStartedAt != was.PullStartedAt ||
+		t.PullStoppedAt != was.PullStoppedAt || t.StartedAt != was.StartedAt || t.StoppingAt != was.StoppingAt ||
+		t.ExecutionStoppedAt != was.ExecutionStoppedAt || t.StoppedAt != was.StoppedAt {
 		return true
 	}
 	for i := range t.Containers {
-		if t.Containers[i] != before.Containers[i] {
+		if t.Containers[i] != was.Containers[i] {
 			return true
 		}
 	}
 	return false
 }
 
-// once sets a time that isn't set.
-func once(t *time.Time, at time.Time) {
-	if t.IsZero() {
-		*t = at
+// before are the times that a task's end can't be earlier than.
+func (t *Task) before() []time.Time {
+	return []time.Time{t.CreatedAt, t.ConnectivityAt, t.PullStoppedAt, t.StartedAt, t.StoppingAt, t.ExecutionStoppedAt}
+}
+
+// once sets a time that isn't set, and to none earlier than what must be before
+// it: a server's clock and a node's may differ.
+func once(t *time.Time, at time.Time, before ...time.Time) {
+	if !t.IsZero() || at.IsZero() {
+		return
 	}
+	for _, b := range before {
+		if b.After(at) {
+			at = b
+		}
+	}
+	*t = at
 }
 
 // first sets a text that isn't set.

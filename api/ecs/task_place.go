@@ -185,6 +185,7 @@ func (s *Service) newTask(r *run, i int, taskID string, subnet *state.Subnet, en
 	for _, d := range r.def.Spec.V.ContainerDefinitions {
 		size := containerSize(d, r.overrides)
 		c := state.Container{Name: aws.ToString(d.Name), ID: id.UUID(), Image: aws.ToString(d.Image), Last: state.Pending,
+			Essential: d.Essential == nil || *d.Essential, HealthCheck: d.HealthCheck != nil,
 			Health: types.HealthStatusUnknown, CPU: strconv.Itoa(int(size.cpu))}
 		if size.memory > 0 {
 			c.Memory = strconv.Itoa(int(size.memory))
