@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,20 @@ func TestAWSCommandLine(t *testing.T) {
 	h.aws(t, "ecs", "delete-cluster", "--cluster", "cli")
 }
 
+// awsVersion2 finds an AWS CLI of version 2, which alone has `aws logs tail`.
+// It need not be the first on the PATH.
+func awsVersion2(t *testing.T) string {
+	t.Helper()
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/bin") {
+		path := filepath.Join(dir, "aws")
+		if out, err := exec.Command(path, "--version").CombinedOutput(); err == nil && strings.HasPrefix(string(out), "aws-cli/2.") {
+			return path
+		}
+	}
+	t.Fatal("no AWS CLI of version 2 is installed, which `aws logs tail` needs: scripts/host-packages test installs one")
+	return ""
+}
+
 // aws logs tail --follow shows lines as they are written.
 func TestLogsTailFollow(t *testing.T) {
 	t.Parallel()
@@ -51,7 +66,7 @@ func TestLogsTailFollow(t *testing.T) {
 	h.await(t, *task.TaskArn, "RUNNING")
 	h.awaitLine(t, *task.TaskArn, "drip", "line 0")
 	stream := "t/drip/" + (*task.TaskArn)[strings.LastIndex(*task.TaskArn, "/")+1:]
-	cmd := exec.CommandContext(t.Context(), "aws", "--endpoint-url", h.endpoint(), "logs", "tail", "e2e", "--follow", "--since", "10m", "--format", "short", "--log-stream-names", stream)
+	cmd := exec.CommandContext(t.Context(), awsVersion2(t), "--endpoint-url", h.endpoint(), "logs", "tail", "e2e", "--follow", "--since", "10m", "--format", "short", "--log-stream-names", stream)
 	cmd.Env = append(h.env, "PYTHONUNBUFFERED=1")
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {

@@ -63,7 +63,7 @@ func TestTaskEnds(t *testing.T) {
 		edit(&c)
 		return c
 	}
-	healthy := &types.HealthCheck{Command: []string{"CMD", "/probe", "exists=/tmp/up"}, Interval: aws.Int32(5), Timeout: aws.Int32(2), Retries: aws.Int32(1)}
+	healthy := &types.HealthCheck{Command: []string{"CMD", "/probe", "exists=/up"}, Interval: aws.Int32(5), Timeout: aws.Int32(2), Retries: aws.Int32(1)}
 	tests := []struct {
 		name       string
 		containers []types.ContainerDefinition
@@ -93,7 +93,7 @@ func TestTaskEnds(t *testing.T) {
 			types.TaskStopCodeTaskFailedToStart, "", map[string]int32{"init": 9, "a": -1}, nil},
 		{"dependsOn HEALTHY",
 			[]types.ContainerDefinition{
-				with(optional(container("db", "write=/tmp/up:yes", "wait")), func(c *types.ContainerDefinition) { c.HealthCheck = healthy }),
+				with(optional(container("db", "write=/up:yes", "wait")), func(c *types.ContainerDefinition) { c.HealthCheck = healthy }),
 				depends(container("a", "exit=5"), "db", types.ContainerConditionHealthy)},
 			types.TaskStopCodeEssentialContainerExited, "", map[string]int32{"a": 5}, nil},
 		{"startTimeout",

@@ -8,7 +8,8 @@
 //	err=TEXT             print a line to stderr
 //	lines=N              print N numbered lines
 //	drip=N               print numbered lines for ever, N a second
-//	serve=PORT           answer HTTP: GET /dial?to=HOST:PORT, /env, /ip, else "ok"
+//	serve=PORT           answer HTTP: GET /dial?to=HOST:PORT, /env, /ip, else "ok",
+//	                     until SIGTERM
 //	sleep=DURATION       wait
 //	wait                 wait for SIGTERM, say so, exit 0
 //	ignore               like wait, but do not end on SIGTERM
@@ -83,7 +84,14 @@ func do(verb, value string, term chan os.Signal) error {
 			}
 		}
 	case "serve":
-		return http.ListenAndServe(":"+value, http.HandlerFunc(answer))
+		failed := make(chan error, 1)
+		go func() { failed <- http.ListenAndServe(":"+value, http.HandlerFunc(answer)) }()
+		select {
+		case err := <-failed:
+			return err
+		case s := <-term:
+			fmt.Printf("got %v\n", s)
+		}
 	case "sleep":
 		d, err := time.ParseDuration(value)
 		if err != nil {
