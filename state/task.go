@@ -111,8 +111,8 @@ type Container struct {
 	Name string
 	// Essential and HealthCheck, whether it has one, are its definition's: the
 	// task's health is made of them.
-	Essential   bool `json:",omitempty"`
-	HealthCheck bool `json:",omitempty"`
+	Essential   bool   `json:",omitempty"`
+	HealthCheck bool   `json:",omitempty"`
 	ID          string // UUID, the last part of its ARN
 	Image       string
 	ImageDigest string `json:",omitempty"`
