@@ -1,15 +1,11 @@
 package logs_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -337,45 +333,5 @@ func TestSinkSpeaksLikeAwslogs(t *testing.T) {
 	}
 	if g, err := store.Group(logstore.Scope{Account: "1", Region: "r"}, "g"); err != nil || g.Class != "STANDARD" {
 		t.Errorf("group %+v, %v", g, err)
-	}
-}
-
-// TestCLI has the real AWS CLI read what it wrote.
-func TestCLI(t *testing.T) {
-	cli, err := exec.LookPath("aws")
-	if err != nil {
-		t.Fatal("the AWS CLI (aws) is not on PATH: install the package awscli, this test speaks to it: ", err)
-	}
-	_, url, _ := serve(t, time.Now)
-	home := t.TempDir()
-	run := func(args ...string) map[string]any {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), cli, append([]string{"--endpoint-url", url, "--region", wiretest.Region, "--output", "json", "logs"}, args...)...)
-		cmd.Env = []string{"HOME=" + home, "AWS_ACCESS_KEY_ID=" + wiretest.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + wiretest.SecretKey, "AWS_PAGER=", "PATH=" + os.Getenv("PATH")}
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		if err := cmd.Run(); err != nil {
-			t.Fatalf("%v: %v: %s", args, err, stderr.Bytes())
-		}
-		var got map[string]any
-		if stdout.Len() > 0 {
-			if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
-				t.Fatalf("%v prints %q: %v", args, stdout.Bytes(), err)
-			}
-		}
-		return got
-	}
-	run("create-log-group", "--log-group-name", "/ecs/cli")
-	run("create-log-stream", "--log-group-name", "/ecs/cli", "--log-stream-name", "a/b/c")
-	run("put-log-events", "--log-group-name", "/ecs/cli", "--log-stream-name", "a/b/c",
-		"--log-events", fmt.Sprintf("timestamp=%d,message=hello", time.Now().UnixMilli()), fmt.Sprintf("timestamp=%d,message=ERROR", time.Now().UnixMilli()))
-	if got := run("filter-log-events", "--log-group-name", "/ecs/cli", "--filter-pattern", "ERROR"); len(got["events"].([]any)) != 1 {
-		t.Errorf("filter: %v", got)
-	}
-	if got := run("get-log-events", "--log-group-name", "/ecs/cli", "--log-stream-name", "a/b/c"); len(got["events"].([]any)) != 2 {
-		t.Errorf("get: %v", got)
-	}
-	if got := run("describe-log-streams", "--log-group-name", "/ecs/cli"); len(got["logStreams"].([]any)) != 1 {
-		t.Errorf("streams: %v", got)
 	}
 }
