@@ -29,7 +29,7 @@ func TestFailures(t *testing.T) {
 		}, reason: "CannotPullImageManifestError: broken"},
 		"create": {prepare: func(w *world) { w.host.programs["web"] = &program{createErr: broken} }, reason: "CannotCreateContainerError: broken"},
 		"start":  {prepare: func(w *world) { w.host.programs["web"] = &program{startErr: broken} }, reason: "CannotStartContainerError: broken"},
-		"output": {prepare: func(w *world) { w.host.programs["web"] = &program{logErr: broken} }, reason: "ResourceInitializationError: failed to validate logger args: broken"},
+		"output": {edit: func(as *state.Assignment) { logTo("nowhere")(&as.Definition.V.ContainerDefinitions[0]) }, reason: "ResourceInitializationError: failed to validate logger args: broken"},
 		"interface": {edit: func(as *state.Assignment) { as.Interface.ENI = "eni-bad" },
 			reason: "ResourceInitializationError: unable to set up the network interface eni-bad: no such device", plain: true},
 		"network": {prepare: func(w *world) { w.host.netErr = broken; w.full() }, reason: "ResourceInitializationError: unable to set up the network interface", plain: true},

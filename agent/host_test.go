@@ -34,6 +34,7 @@ type host struct {
 	events     []string
 	onStart    func(runtime.Spec)                // before a process starts
 	onSignal   func(s runtime.Spec, name string) // before a signal is sent
+	late       time.Duration                     // Attach, CreateSandbox, Create and Start take so long, and can't be cut short
 	netErr     error                             // of Configure
 	netSlow    time.Duration                     // of Configure
 	plans      []state.VPCPlan
@@ -48,15 +49,14 @@ type image struct {
 
 // program is what a container's process does.
 type program struct {
-	exitAfter time.Duration // 0: runs on
-	code      int
-	deaf      bool // to all but SIGKILL
-	slow      time.Duration
-	oom       bool
-	createErr, startErr,
-	logErr error
-	health func(n int) (code int, takes time.Duration)
-	checks int
+	exitAfter           time.Duration // 0: runs on
+	code                int
+	deaf                bool // to all but SIGKILL
+	slow                time.Duration
+	oom                 bool
+	createErr, startErr error
+	health              func(n int) (code int, takes time.Duration)
+	checks              int
 }
 
 type proc struct {
@@ -175,9 +175,14 @@ func (p *process) moment(ctx context.Context) error {
 }
 
 // call does what f does on the host, between two moments.
-func (p *process) call(ctx context.Context, f func() error) error {
+func (p *process) call(ctx context.Context, f func() error) error { return p.longCall(ctx, nil, f) }
+
+func (p *process) longCall(ctx context.Context, takes *time.Duration, f func() error) error {
 	if err := p.moment(ctx); err != nil {
 		return err
+	}
+	if takes != nil {
+		time.Sleep(*takes)
 	}
 	p.host.mu.Lock()
 	err := f()
@@ -211,7 +216,7 @@ func (p *process) Pull(ctx context.Context, ref string, _ bool) (img runtime.Ima
 }
 
 func (p *process) CreateSandbox(ctx context.Context, s runtime.Sandbox) error {
-	return p.call(ctx, func() error { p.sandboxes[s.ID] = s; return nil })
+	return p.longCall(ctx, &p.late, func() error { p.sandboxes[s.ID] = s; return nil })
 }
 
 func (p *process) RemoveSandbox(ctx context.Context, id string) error {
@@ -229,7 +234,7 @@ func (p *process) Sandboxes(ctx context.Context) (ids []string, err error) {
 }
 
 func (p *process) Create(ctx context.Context, s runtime.Spec) error {
-	return p.call(ctx, func() error {
+	return p.longCall(ctx, &p.late, func() error {
 		if err := p.program(s).createErr; err != nil {
 			return err
 		}
@@ -244,7 +249,7 @@ func (p *process) Create(ctx context.Context, s runtime.Spec) error {
 }
 
 func (p *process) Start(ctx context.Context, id string) error {
-	return p.call(ctx, func() error {
+	return p.longCall(ctx, &p.late, func() error {
 		c := p.containers[id]
 		if c == nil {
 			return runtime.ErrNotFound
@@ -407,7 +412,7 @@ func (p *process) Configure(ctx context.Context, plans []state.VPCPlan) error {
 }
 
 func (p *process) Attach(ctx context.Context, task string, i state.Interface) (string, error) {
-	return "/netns/" + i.ENI, p.call(ctx, func() error {
+	return "/netns/" + i.ENI, p.longCall(ctx, &p.late, func() error {
 		if i.ENI == "eni-bad" {
 			return errors.New("no such device")
 		}
@@ -443,8 +448,8 @@ func (p *process) Attached() map[string]string {
 
 func (p *process) Follow(id, path string, target *state.LogTarget) error {
 	return p.call(context.Background(), func() error {
-		if c := p.containers[id]; c != nil && p.program(c.spec).logErr != nil {
-			return p.program(c.spec).logErr
+		if target != nil && target.Group == "nowhere" {
+			return errors.New("broken")
 		}
 		p.followed[id] = true
 		return nil

@@ -212,19 +212,20 @@ func (t *task) create(i int) {
 			return nil
 		}
 		defer t.a.release()
-		code, err := "CannotCreateContainerError", t.a.cfg.Runtime.Create(ctx, spec)
-		followed := false
-		if err == nil {
-			err = t.a.cfg.Logs.Follow(c.id, t.a.cfg.Runtime.LogPath(c.id), c.logs)
-			code, followed = "ResourceInitializationError: failed to validate logger args", err == nil
-		}
+		// Opening a log stream takes as long as making a root file system.
+		followed := make(chan error, 1)
+		t.a.wg.Go(func() { followed <- t.a.cfg.Logs.Follow(c.id, t.a.cfg.Runtime.LogPath(c.id), c.logs) })
+		err, logErr := t.a.cfg.Runtime.Create(ctx, spec), <-followed
 		return func() {
-			l.followed = followed
-			if err != nil {
-				t.containerFailed(ctx, i, code+": "+err.Error())
+			l.followed = logErr == nil
+			switch {
+			case err != nil:
+				t.containerFailed(ctx, i, "CannotCreateContainerError: "+err.Error())
 				return
-			}
-			if ctx.Err() != nil {
+			case logErr != nil:
+				t.containerFailed(ctx, i, "ResourceInitializationError: failed to validate logger args: "+logErr.Error())
+				return
+			case ctx.Err() != nil:
 				return // the task is to stop
 			}
 			// From here on it counts as started. Only one that was seen not to
@@ -250,14 +251,15 @@ func (t *task) start(i int) {
 			return func() { t.live[i].startable = true } // it hasn't run, and need not any more
 		}
 		defer t.a.release()
-		err := t.a.cfg.Runtime.Start(ctx, c.id)
-		return func() {
-			if err != nil {
-				t.containerFailed(ctx, i, "CannotStartContainerError: "+err.Error())
-				return
-			}
-			t.started(i, time.Now())
+		if err := t.a.cfg.Runtime.Start(ctx, c.id); err != nil {
+			return func() { t.containerFailed(ctx, i, "CannotStartContainerError: "+err.Error()) }
 		}
+		// The runtime's time of the start: by now the container may have ended.
+		st, err := t.a.cfg.Runtime.Status(ctx, c.id)
+		if err != nil {
+			st.StartedAt = time.Now()
+		}
+		return func() { t.started(i, st.StartedAt) }
 	})
 }
 

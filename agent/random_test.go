@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -139,7 +140,7 @@ func (w *world) anyContainers(t *rapid.T) []types.ContainerDefinition {
 		case 2:
 			p.createErr = errors.New("can't create")
 		case 3:
-			p.logErr = errors.New("can't log")
+			logTo("nowhere")(&d)
 		}
 		w.host.mu.Lock()
 		w.host.programs[name] = p
@@ -178,9 +179,18 @@ func (w *world) guard() {
 		if w.host.enis["eni-"+s.Sandbox] == "" || !w.host.followed[s.ID] {
 			w.t.Errorf("%s is started without its interface or with nobody following its output", s.ID)
 		}
+		var p progress
+		if _, err := read(folder(filepath.Join(w.dir, "tasks", s.Sandbox)).progress(), &p); err != nil {
+			w.t.Errorf("%v", err)
+		}
 		d := definition(s, nameOf(s))
 		if d == nil {
 			return
+		}
+		for i, c := range w.tasks[s.Sandbox].Definition.V.ContainerDefinitions {
+			if *c.Name == *d.Name && !p.Containers[i].Launched {
+				w.t.Errorf("%s is started before that is on the disk", *d.Name)
+			}
 		}
 		for _, dep := range d.DependsOn {
 			c, starts := other(s, *dep.ContainerName)

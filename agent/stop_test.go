@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -126,6 +127,22 @@ func TestStopDuringLaunch(t *testing.T) {
 			w.gone()
 		})
 	})
+	for _, at := range []int{2, 7, 12} { // attach and prepare, create, start
+		t.Run(fmt.Sprintf("what can't be cut short, after %d s", at), func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.host.late = 5 * time.Second
+				id := w.run(define("web"))
+				pass(time.Duration(at) * time.Second)
+				w.stop(id)
+				if r := w.report(id); r.State >= state.Deprovisioning {
+					t.Errorf("%s while something is still being made", r.State)
+				}
+				pass(time.Minute)
+				w.wantStop(id, "", "")
+				w.gone()
+			})
+		})
+	}
 	t.Run("network", func(t *testing.T) {
 		inWorld(t, func(t *testing.T, w *world) {
 			w.host.netSlow = time.Hour

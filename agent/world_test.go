@@ -258,6 +258,14 @@ func checked(interval, timeout, retries, startPeriod int32) func(*types.Containe
 	}
 }
 
+func logTo(group string) func(*types.ContainerDefinition) {
+	return func(d *types.ContainerDefinition) {
+		d.LogConfiguration = &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{
+			"awslogs-group": group, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p",
+		}}
+	}
+}
+
 func startTimeout(s int32) func(*types.ContainerDefinition) {
 	return func(d *types.ContainerDefinition) { d.StartTimeout = &s }
 }
