@@ -1,12 +1,13 @@
-// Package control drives the loops that bring records in line with what is
-// wanted. Each loop has a folder of its own, named by what it keeps true; they
-// meet in the store and don't know each other.
 package control
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,12 +26,19 @@ type Loop interface {
 	Step(ctx context.Context, key string) (wait time.Duration, err error)
 }
 
-// On says which keys an event wakes.
-type On map[string]func(store.Event) (key string, ok bool)
+// On says, by table, which keys an event wakes.
+type On map[string]func(e store.Event, wake func(key string))
 
-// period is how often all keys are stepped, whatever the watch says: what was
-// missed for any reason is found then.
-const period = 10 * time.Minute
+// Settings of every driver.
+const (
+	// period is how often all keys are stepped, whatever the watch says: what was
+	// missed for any reason is found then.
+	period = 10 * time.Minute
+	// A key that fails is tried again after retryFirst, and then after twice as
+	// long each time, up to retryMost.
+	retryFirst = 100 * time.Millisecond
+	retryMost  = time.Minute
+)
 
 // Driver runs one loop and knows how it does.
 type Driver struct {
@@ -41,6 +49,7 @@ type Driver struct {
 	log   *slog.Logger
 
 	mu     sync.Mutex
+	steps  int64
 	errors map[string]error
 }
 
@@ -49,22 +58,21 @@ func New(name string, s *store.Store, loop Loop, on On, log *slog.Logger) *Drive
 	return &Driver{name: name, store: s, loop: loop, on: on, log: log.With("loop", name), errors: map[string]error{}}
 }
 
-// Run steps keys until ctx or the store ends. Errors back off key by key.
+// Run steps keys, one at a time, until ctx or the store ends, and returns that
+// one's error.
 func (d *Driver) Run(ctx context.Context) error {
-	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](100*time.Millisecond, time.Minute))
-	var tables []string
-	for t := range d.on {
-		tables = append(tables, t)
-	}
-	view, watch := d.store.ViewAndWatch(tables...)
+	ctx, cancel := context.WithCancel(ctx)
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](retryFirst, retryMost))
+	view, watch := d.store.ViewAndWatch(slices.Sorted(maps.Keys(d.on))...)
 	defer watch.Close()
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer queue.ShutDown()
+	defer cancel()
 	work.Go(func() {
 		for {
-			key, done := queue.Get()
-			if done {
+			key, ended := queue.Get()
+			if ended {
 				return
 			}
 			d.step(ctx, queue, key)
@@ -95,20 +103,25 @@ func (d *Driver) Run(ctx context.Context) error {
 			return err
 		}
 		for _, e := range events {
-			if key, ok := d.on[e.Table](e); ok {
-				queue.Add(key)
-			}
+			d.on[e.Table](e, queue.Add)
 		}
 	}
 }
 
 func (d *Driver) step(ctx context.Context, queue workqueue.TypedRateLimitingInterface[string], key string) {
-	wait, err := d.loop.Step(ctx, key)
+	if ctx.Err() != nil {
+		return
+	}
+	wait, err := d.call(ctx, key)
+	if ctx.Err() != nil {
+		return // cut off: the next process takes it up
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err != nil && ctx.Err() == nil {
+	d.steps++
+	if err != nil {
 		d.errors[key] = err
-		d.log.Error("step failed", "key", key, "err", err)
+		d.log.Error("step failed", "key", key, "tries", queue.NumRequeues(key)+1, "err", err)
 		queue.AddRateLimited(key)
 		return
 	}
@@ -119,20 +132,35 @@ func (d *Driver) step(ctx context.Context, queue workqueue.TypedRateLimitingInte
 	}
 }
 
+// call calls the step. A panic of it is an error: other keys, and other loops, go
+// on.
+func (d *Driver) call(ctx context.Context, key string) (wait time.Duration, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return d.loop.Step(ctx, key)
+}
+
 // Status is how a loop does.
 type Status struct {
 	Name string
+	// Keys is how many keys there are, Steps how many were taken by this process.
+	Keys  int
+	Steps int64
 	// Failing are the keys whose last step failed, with its error.
 	Failing map[string]error
 }
 
 // Status tells how the loop does.
 func (d *Driver) Status() Status {
+	s := Status{Name: d.name}
+	for range d.loop.Keys(d.store.View()) {
+		s.Keys++
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Status{Name: d.name, Failing: map[string]error{}}
-	for k, err := range d.errors {
-		s.Failing[k] = err
-	}
+	s.Steps, s.Failing = d.steps, maps.Clone(d.errors)
 	return s
 }

@@ -1,5 +1,9 @@
-// Package nodes keeps the records of the machines that run tasks: they are
-// READY while they are heard of, and DOWN when they are not.
+// Package nodes keeps the records of the machines that run tasks: a node is
+// READY while it is heard of, and DOWN when it is not. It is the only writer of
+// nodes.
+//
+// Register comes before the node is given tasks, and Watch goes on as long as
+// the node's process does. An idle installation writes once a beat.
 package nodes
 
 import (
@@ -9,6 +13,12 @@ import (
 
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
+)
+
+// What Node.Status says.
+const (
+	Ready = "READY"
+	Down  = "DOWN"
 )
 
 const (
@@ -22,7 +32,7 @@ const (
 // Register writes the node down as READY. What an earlier registration said of
 // its capacity is replaced.
 func Register(ctx context.Context, s *store.Store, n state.Node, now time.Time) error {
-	n.Status, n.LastSeen = "READY", now
+	n.Status, n.LastSeen = Ready, now
 	err := s.Update(ctx, func(tx *store.Tx) error {
 		n := n
 		n.RegisteredAt = now
@@ -39,7 +49,8 @@ func Register(ctx context.Context, s *store.Store, n state.Node, now time.Time) 
 }
 
 // Watch writes the node down as seen from time to time, and others as DOWN that
-// have not been, until ctx ends.
+// have not been, until ctx or the store ends. A beat that can't be written is
+// left out.
 func Watch(ctx context.Context, s *store.Store, self string, now func() time.Time) error {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
@@ -47,25 +58,34 @@ func Watch(ctx context.Context, s *store.Store, self string, now func() time.Tim
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-s.Ended():
+			return s.Err()
 		case <-tick.C:
 		}
 		err := s.Update(ctx, func(tx *store.Tx) error {
 			for n := range store.Nodes.All(tx) {
-				changed := *n
-				switch {
-				case n.ID == self:
-					changed.Status, changed.LastSeen = "READY", now()
-				case n.Status == "READY" && now().Sub(n.LastSeen) > lost:
-					changed.Status = "DOWN"
-				default:
-					continue
+				if n, changed := seen(n, self, now()); changed {
+					store.Nodes.Put(tx, n)
 				}
-				store.Nodes.Put(tx, &changed)
 			}
 			return nil
 		})
-		if err != nil && ctx.Err() == nil {
+		if s.Err() != nil {
 			return fmt.Errorf("write node %s down as seen: %w", self, err)
 		}
 	}
+}
+
+// seen is what a beat of the node self makes of a node's record.
+func seen(n *state.Node, self string, now time.Time) (*state.Node, bool) {
+	c := *n
+	switch {
+	case n.ID == self:
+		c.Status, c.LastSeen = Ready, now
+	case n.Status == Ready && now.Sub(n.LastSeen) > lost:
+		c.Status = Down
+	default:
+		return n, false
+	}
+	return &c, true
 }

@@ -1,5 +1,9 @@
-// Package reaper forgets what has had its time: stopped tasks, idempotency
-// tokens, and task definitions that were deleted and that no task needs.
+// Package reaper forgets what has had its time: tasks that stopped a while ago,
+// clusters that were deleted a while ago, idempotency tokens, and task
+// definitions that were deleted and that no task needs.
+//
+// It is a control.Loop. A key is one record; its step deletes the record if it
+// is due, and else says when to come again.
 package reaper
 
 import (
@@ -16,45 +20,65 @@ import (
 )
 
 // Reaper is the loop. Its keys are the tables' names and the records' keys,
-// joined by a space.
+// joined by spaces.
 type Reaper struct {
 	store *store.Store
 	now   func() time.Time
-	// stopped is how long a stopped task stays visible.
-	stopped time.Duration
+	// retention is how long a stopped task and a deleted cluster stay visible.
+	retention time.Duration
 }
 
-// New returns the loop.
-func New(s *store.Store, now func() time.Time, stopped time.Duration) *Reaper {
-	return &Reaper{store: s, now: now, stopped: stopped}
+// New returns the loop. Stopped tasks and deleted clusters stay visible for
+// retention; on AWS stopped tasks do for an hour (Amazon ECS Developer Guide,
+// "Viewing stopped task errors").
+func New(s *store.Store, now func() time.Time, retention time.Duration) *Reaper {
+	return &Reaper{store: s, now: now, retention: retention}
 }
 
 // On says which events concern the loop.
 func On() control.On {
 	return control.On{
-		store.Tasks.Name(): func(e store.Event) (string, bool) {
-			t, _ := e.New.(*state.Task)
-			return name(store.Tasks.Name(), e.Key), t != nil && t.Last == state.Stopped
+		store.Tasks.Name(): func(e store.Event, wake func(string)) {
+			t, ok := e.New.(*state.Task)
+			if ok && t.Last != state.Stopped {
+				return
+			}
+			if !ok { // it was deleted
+				t = e.Old.(*state.Task)
+			}
+			wake(taskName(t))
+			// These may have waited for its end.
+			wake(name(store.TaskDefinitions.Name(), t.Scope.Key(state.RevisionID(t.Family, t.Revision))))
+			wake(name(store.Clusters.Name(), t.Scope.Key(t.Cluster)))
 		},
-		store.Grants.Name(): func(e store.Event) (string, bool) {
-			return name(store.Grants.Name(), e.Key), e.New != nil
-		},
-		store.TaskDefinitions.Name(): func(e store.Event) (string, bool) {
-			d, _ := e.New.(*state.TaskDefinition)
-			return name(store.TaskDefinitions.Name(), e.Key), d != nil && d.Spec.V.Status == types.TaskDefinitionStatusDeleteInProgress
-		},
+		store.Clusters.Name():        wakeRecord,
+		store.Grants.Name():          wakeRecord,
+		store.TaskDefinitions.Name(): wakeRecord,
 	}
 }
+
+func wakeRecord(e store.Event, wake func(string)) {
+	if e.New != nil {
+		wake(name(e.Table, e.Key))
+	}
+}
+
+func taskName(t *state.Task) string { return name(store.Tasks.Name(), t.Key()) }
 
 func name(table string, k state.Key) string {
 	return strings.Join([]string{table, k.Account, k.Region, k.ID}, " ")
 }
 
-// Keys implements control.Loop.
+// Keys implements control.Loop: what will be due, or may be.
 func (r *Reaper) Keys(v *store.Snapshot) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for t := range store.Tasks.All(v) {
-			if t.Last == state.Stopped && !yield(name(store.Tasks.Name(), t.Key())) {
+			if t.Last == state.Stopped && !yield(taskName(t)) {
+				return
+			}
+		}
+		for c := range store.Clusters.All(v) {
+			if !c.DeletedAt.IsZero() && !yield(name(store.Clusters.Name(), c.Key())) {
 				return
 			}
 		}
@@ -64,45 +88,79 @@ func (r *Reaper) Keys(v *store.Snapshot) iter.Seq[string] {
 			}
 		}
 		for d := range store.TaskDefinitions.All(v) {
-			if d.Spec.V.Status == types.TaskDefinitionStatusDeleteInProgress && !yield(name(store.TaskDefinitions.Name(), d.Key())) {
+			if deleted(d) && !yield(name(store.TaskDefinitions.Name(), d.Key())) {
 				return
 			}
 		}
 	}
 }
 
+func deleted(d *state.TaskDefinition) bool {
+	return d.Spec.V.Status == types.TaskDefinitionStatusDeleteInProgress
+}
+
 // Step implements control.Loop.
-func (r *Reaper) Step(ctx context.Context, key string) (wait time.Duration, err error) {
+func (r *Reaper) Step(ctx context.Context, key string) (time.Duration, error) {
 	p := strings.SplitN(key, " ", 4)
 	table, k := p[0], state.Scope{Account: p[1], Region: p[2]}.Key(p[3])
-	err = r.store.Update(ctx, func(tx *store.Tx) error {
-		switch table {
-		case store.Tasks.Name():
-			if t, ok := store.Tasks.Get(tx, k); ok && t.Last == state.Stopped {
-				if wait = t.StoppedAt.Add(r.stopped).Sub(r.now()); wait <= 0 {
-					store.Tasks.Delete(tx, k)
-				}
-			}
-		case store.Grants.Name():
-			if g, ok := store.Grants.Get(tx, k); ok {
-				if wait = g.Expires.Sub(r.now()); wait <= 0 {
-					store.Grants.Delete(tx, k)
-				}
-			}
-		case store.TaskDefinitions.Name():
-			d, ok := store.TaskDefinitions.Get(tx, k)
-			if !ok || d.Spec.V.Status != types.TaskDefinitionStatusDeleteInProgress {
-				return nil
-			}
-			for t := range store.Tasks.List(tx, k.Scope, "") {
-				if t.Family == d.Family && t.Revision == d.Revision && t.Last != state.Stopped {
-					// Asked again when the period comes round; nobody is in a hurry.
-					return nil
-				}
-			}
-			store.TaskDefinitions.Delete(tx, k)
+	wait, remove := r.due(r.store.View(), table, k)
+	if remove == nil {
+		return wait, nil
+	}
+	err := r.store.Update(ctx, func(tx *store.Tx) error {
+		if wait, remove = r.due(tx, table, k); remove != nil {
+			remove(tx)
 		}
 		return nil
 	})
-	return max(wait, 0), err
+	return wait, err
+}
+
+// due tells how to remove a record that has had its time, or how long it has yet
+// (0: nobody knows).
+func (r *Reaper) due(v store.View, table string, k state.Key) (wait time.Duration, remove func(*store.Tx)) {
+	var end time.Time
+	switch table {
+	case store.Tasks.Name():
+		t, ok := store.Tasks.Get(v, k)
+		if !ok || t.Last != state.Stopped {
+			return 0, nil
+		}
+		end = t.StoppedAt.Add(r.retention)
+		remove = func(tx *store.Tx) { store.Tasks.Delete(tx, k) }
+	case store.Clusters.Name():
+		c, ok := store.Clusters.Get(v, k)
+		if !ok || c.DeletedAt.IsZero() {
+			return 0, nil
+		}
+		for range store.Tasks.List(v, k.Scope, k.ID+"/") {
+			return 0, nil // until the last of its tasks is gone
+		}
+		end = c.DeletedAt.Add(r.retention)
+		remove = func(tx *store.Tx) { store.Clusters.Delete(tx, k) }
+	case store.Grants.Name():
+		g, ok := store.Grants.Get(v, k)
+		if !ok {
+			return 0, nil
+		}
+		end = g.Expires
+		remove = func(tx *store.Tx) { store.Grants.Delete(tx, k) }
+	case store.TaskDefinitions.Name():
+		// It is deleted at once when no task needs it (Amazon ECS API Reference,
+		// DeleteTaskDefinitions).
+		d, ok := store.TaskDefinitions.Get(v, k)
+		if !ok || !deleted(d) {
+			return 0, nil
+		}
+		for t := range store.Tasks.List(v, k.Scope, "") {
+			if t.Family == d.Family && t.Revision == d.Revision && t.Last != state.Stopped {
+				return 0, nil // until it has stopped
+			}
+		}
+		remove = func(tx *store.Tx) { store.TaskDefinitions.Delete(tx, k) }
+	}
+	if wait = end.Sub(r.now()); !end.IsZero() && wait > 0 {
+		return wait, nil
+	}
+	return 0, remove
 }
