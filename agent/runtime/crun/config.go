@@ -35,10 +35,7 @@ var (
 // config is the OCI runtime's configuration of a container.
 func (r *Runtime) config(rec record, netns string) ([]byte, error) {
 	spec := rec.Spec
-	caps, err := r.host.capabilities(spec.CapAdd, spec.CapDrop)
-	if err != nil {
-		return nil, err
-	}
+	caps := r.host.capabilities(spec.CapAdd, spec.CapDrop)
 	limits, err := r.host.rlimits(spec.Ulimits)
 	if err != nil {
 		return nil, err
@@ -60,7 +57,7 @@ func (r *Runtime) config(rec record, netns string) ([]byte, error) {
 		Root:    &specs.Root{Path: rootfsDir, Readonly: spec.ReadonlyRootfs},
 		Process: &specs.Process{
 			Args:            args,
-			Env:             environment(spec.Env, spec.Hostname),
+			Env:             environment(spec.Env),
 			Cwd:             cwd,
 			User:            rec.User.oci(),
 			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
@@ -118,19 +115,12 @@ func bind(m runtime.Mount) specs.Mount {
 	return specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: options}
 }
 
-// environment adds what a program may expect and the caller didn't set.
-func environment(env []string, hostname string) []string {
-	has := func(name string) bool {
-		return slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
+// environment adds a PATH if there is none.
+func environment(env []string) []string {
+	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "PATH=") }) {
+		return env
 	}
-	env = slices.Clone(env)
-	if !has("PATH") {
-		env = append(env, defaultPath)
-	}
-	if hostname != "" && !has("HOSTNAME") {
-		env = append(env, "HOSTNAME="+hostname)
-	}
-	return env
+	return append(slices.Clone(env), defaultPath)
 }
 
 func (r *Runtime) resources(spec runtime.Spec) *specs.LinuxResources {

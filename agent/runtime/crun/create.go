@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/berth/berth/agent/runtime"
 )
@@ -13,7 +12,7 @@ import (
 // Create prepares a container. One of that ID that is there already stays as it
 // is, whatever the specification says.
 func (r *Runtime) Create(ctx context.Context, spec runtime.Spec) error {
-	if err := checkSpec(spec); err != nil {
+	if err := runtime.CheckSpec(spec); err != nil {
 		return err
 	}
 	unlock, err := r.locks.Lock(ctx, spec.ID)
@@ -77,27 +76,9 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (*container, er
 	return newContainer(rec), nil
 }
 
-func checkSpec(spec runtime.Spec) error {
-	if err := checkID("container", spec.ID); err != nil {
-		return err
-	}
-	if err := checkID("sandbox", spec.Sandbox); err != nil {
-		return err
-	}
-	if len(spec.Args) == 0 {
-		return fmt.Errorf("container %s has no command", spec.ID)
-	}
-	for _, m := range spec.Mounts {
-		if !filepath.IsAbs(m.Target) || !filepath.IsAbs(m.Source) {
-			return fmt.Errorf("container %s mounts %q on %q: both must be absolute paths", spec.ID, m.Source, m.Target)
-		}
-	}
-	return nil
-}
-
 // CreateSandbox makes a task's cgroup. Called again, it sets the limits anew.
 func (r *Runtime) CreateSandbox(ctx context.Context, s runtime.Sandbox) error {
-	if err := checkID("sandbox", s.ID); err != nil {
+	if err := runtime.CheckID("sandbox", s.ID); err != nil {
 		return err
 	}
 	if s.ID == supervisors {
@@ -135,7 +116,7 @@ func (r *Runtime) Sandboxes(context.Context) ([]string, error) {
 // RemoveSandbox removes a task's cgroup and all containers in it. One that is
 // not there is no error.
 func (r *Runtime) RemoveSandbox(ctx context.Context, id string) error {
-	if err := checkID("sandbox", id); err != nil {
+	if err := runtime.CheckID("sandbox", id); err != nil {
 		return err
 	}
 	unlock, err := r.locks.Lock(ctx, "sandbox "+id)

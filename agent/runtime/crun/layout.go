@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 )
 
 // The directories and files below the root. doc.go says what they hold.
@@ -27,16 +26,6 @@ const (
 	startedFile  = "started"
 	exitFile     = "exit.json"
 )
-
-// ids may be part of a path and of a cgroup's name.
-var ids = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
-
-func checkID(what, id string) error {
-	if !ids.MatchString(id) {
-		return fmt.Errorf("%s ID %q: must be letters, digits, '_', '.' or '-', at most 128, and begin with a letter or digit", what, id)
-	}
-	return nil
-}
 
 func (r *Runtime) bundle(id string) string { return filepath.Join(r.root, containersDir, id) }
 

@@ -15,24 +15,14 @@ import (
 	"github.com/berth/berth/agent/runtime"
 )
 
-// capabilityNames has all of them in the kernel's order, without CAP_.
-var capabilityNames = []string{
-	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-	"LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-	"SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-	"SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-	"MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-	"CHECKPOINT_RESTORE",
-}
-
 // defaultCapabilities is Docker's set, which ECS gives containers.
 var defaultCapabilities = []string{
 	"CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
 	"NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
 }
 
-// rlimitNames are the limits a container can set.
-var rlimitNames = map[string]int{
+// rlimits are the kernel's numbers of runtime.UlimitNames.
+var rlimits = map[string]int{
 	"core": unix.RLIMIT_CORE, "cpu": unix.RLIMIT_CPU, "data": unix.RLIMIT_DATA, "fsize": unix.RLIMIT_FSIZE,
 	"locks": unix.RLIMIT_LOCKS, "memlock": unix.RLIMIT_MEMLOCK, "msgqueue": unix.RLIMIT_MSGQUEUE,
 	"nice": unix.RLIMIT_NICE, "nofile": unix.RLIMIT_NOFILE, "nproc": unix.RLIMIT_NPROC, "rss": unix.RLIMIT_RSS,
@@ -69,29 +59,23 @@ func findPrivileges(log *slog.Logger) (*privileges, error) {
 }
 
 func (p *privileges) has(name string) bool {
-	i := slices.Index(capabilityNames, name)
+	i := slices.Index(runtime.CapabilityNames, name)
 	return i >= 0 && p.caps&(1<<i) != 0
 }
 
 // capabilities is the default set with additions and removals, as far as this
 // process has them itself.
-func (p *privileges) capabilities(add, drop []string) ([]string, error) {
-	add, err := capabilityList(add)
-	if err != nil {
-		return nil, err
-	}
-	if drop, err = capabilityList(drop); err != nil {
-		return nil, err
-	}
+func (p *privileges) capabilities(add, drop []string) []string {
+	add, drop = capabilityList(add), capabilityList(drop)
 	wanted := defaultCapabilities
 	switch {
 	case slices.Contains(add, "ALL"):
-		wanted = capabilityNames
+		wanted = runtime.CapabilityNames
 	case slices.Contains(drop, "ALL"):
 		wanted = nil
 	}
 	var set, missing []string
-	for _, name := range capabilityNames {
+	for _, name := range runtime.CapabilityNames {
 		if !slices.Contains(add, name) && (!slices.Contains(wanted, name) || slices.Contains(drop, name)) {
 			continue
 		}
@@ -106,20 +90,15 @@ func (p *privileges) capabilities(add, drop []string) ([]string, error) {
 			p.log.Warn("containers cannot have capabilities that Berth does not have itself", "missing", missing)
 		})
 	}
-	return set, nil
+	return set
 }
 
-// capabilityList brings names to one form.
-func capabilityList(names []string) ([]string, error) {
+func capabilityList(names []string) []string {
 	var list []string
 	for _, name := range names {
-		plain := strings.TrimPrefix(strings.ToUpper(name), "CAP_")
-		if plain != "ALL" && !slices.Contains(capabilityNames, plain) {
-			return nil, fmt.Errorf("capability %q: there is no such one", name)
-		}
-		list = append(list, plain)
+		list = append(list, runtime.CapabilityName(name))
 	}
-	return list, nil
+	return list
 }
 
 // rlimits are a container's resource limits. A host that withholds
@@ -127,14 +106,10 @@ func capabilityList(names []string) ([]string, error) {
 func (p *privileges) rlimits(ulimits []runtime.Ulimit) ([]specs.POSIXRlimit, error) {
 	var limits []specs.POSIXRlimit
 	for _, u := range ulimits {
-		number, ok := rlimitNames[u.Name]
-		if !ok {
-			return nil, fmt.Errorf("ulimit %q: there is no such one", u.Name)
-		}
 		hard, soft := limitOf(u.Hard), limitOf(u.Soft)
 		if !p.has("SYS_RESOURCE") {
 			var own unix.Rlimit
-			if err := unix.Getrlimit(number, &own); err != nil {
+			if err := unix.Getrlimit(rlimits[u.Name], &own); err != nil {
 				return nil, fmt.Errorf("read the host's limit of %s: %w", u.Name, err)
 			}
 			if hard > own.Max {

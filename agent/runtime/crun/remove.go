@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth/berth/agent/runtime"
 )
 
 // Remove ends a container if need be and removes all that was made for it but
 // its output. One that is not there is no error.
 func (r *Runtime) Remove(ctx context.Context, id string) error {
-	if err := checkID("container", id); err != nil {
+	if err := runtime.CheckID("container", id); err != nil {
 		return err
 	}
 	unlock, err := r.locks.Lock(ctx, id)

@@ -208,19 +208,26 @@ func (r *Runtime) start(cmd *exec.Cmd) error {
 		defer dir.Close()
 		cmd.SysProcAttr = cgroupAttr(dir)
 	}
+	for {
+		s := r.currentSpawner()
+		err := s.Start(cmd)
+		if !errors.Is(err, errClosed) || s == r.currentSpawner() {
+			return err
+		}
+	}
+}
+
+func (r *Runtime) currentSpawner() *spawner {
 	r.mu.Lock()
-	s := r.spawner
-	r.mu.Unlock()
-	return s.Start(cmd)
+	defer r.mu.Unlock()
+	return r.spawner
 }
 
 // ensureSeen makes paths of the host look the same to programs started from now
 // on as they do to this process, starting a new thread if mounts have come that
 // the old one cannot see.
 func (r *Runtime) ensureSeen(paths []string) error {
-	r.mu.Lock()
-	old := r.spawner
-	r.mu.Unlock()
+	old := r.currentSpawner()
 	for _, path := range paths {
 		if old.sees(path) {
 			continue

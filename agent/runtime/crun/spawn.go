@@ -21,13 +21,14 @@ import (
 // mount. All other mounts of the host reach it as far as the host shares them.
 type spawner struct {
 	jobs chan func()
-	done chan struct{} // closed when the thread has ended
+	quit chan struct{} // closed to end the thread
+	done chan struct{} // closed when it has ended
 }
 
 // newSpawner starts the thread. hide are the mount points to take away, tasks
 // the cgroup v1 directories to enter.
 func newSpawner(hide, enter []string) (*spawner, error) {
-	s := &spawner{jobs: make(chan func()), done: make(chan struct{})}
+	s := &spawner{jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
 	ready := make(chan error)
 	go s.run(hide, enter, ready)
 	if err := <-ready; err != nil {
@@ -55,8 +56,13 @@ func (s *spawner) run(hide, enter []string, ready chan<- error) {
 		return
 	}
 	ready <- nil
-	for job := range s.jobs {
-		job()
+	for {
+		select {
+		case job := <-s.jobs:
+			job()
+		case <-s.quit:
+			return
+		}
 	}
 }
 
@@ -123,6 +129,6 @@ func (s *spawner) sees(path string) bool {
 
 // Close ends the thread. What it started goes on.
 func (s *spawner) Close() {
-	close(s.jobs)
+	close(s.quit)
 	<-s.done
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	cfs "github.com/containerd/continuity/fs"
 	"github.com/moby/sys/user"
@@ -79,9 +78,6 @@ func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 func makeWorkingDir(rootfs, dir string) error {
 	if dir == "" || dir == "/" {
 		return nil
-	}
-	if !filepath.IsAbs(dir) {
-		return fmt.Errorf("working directory %q: must be an absolute path", dir)
 	}
 	real, err := cfs.RootPath(rootfs, dir)
 	if err != nil {
