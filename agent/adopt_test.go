@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,19 +211,54 @@ func TestReboot(t *testing.T) {
 	}
 }
 
-// A damaged record is said, with what to do.
+// A loss of power may damage what was not synced. The order comes again; a task
+// of which it isn't known whether it ran is not run again.
 func TestDamagedRecord(t *testing.T) {
-	dir := t.TempDir()
-	task := filepath.Join(dir, "tasks", "x")
-	if err := os.MkdirAll(task, 0o755); err != nil {
-		t.Fatal(err)
+	damage := func(w *world, id, file string) {
+		w.close()
+		if err := os.WriteFile(filepath.Join(w.dir, "tasks", id, file), []byte("{"), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
 	}
-	if err := os.WriteFile(filepath.Join(task, "assignment.json"), []byte("{"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := New(Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "remove "+task) {
-		t.Errorf("got %v", err)
-	}
+	t.Run("order", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			id := w.run(define("web"))
+			damage(w, id, "assignment.json")
+			w.boot(0)
+			pass(time.Second)
+			w.full()
+			pass(time.Second)
+			w.wantState(id, state.Running)
+			w.wantEvents("start web")
+			w.close()
+			w.boot(0)
+			w.host.end("web", 3) // it is known again without the server
+			pass(time.Second)
+			w.wantStop(id, exited, "")
+			w.full()
+			w.gone()
+		})
+	})
+	t.Run("progress", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			id := w.run(define("web"))
+			damage(w, id, "progress.json")
+			w.start(0)
+			pass(time.Second)
+			w.wantStop(id, "InfrastructureHealth", "ContainerRuntimeError: the node's record of the task is damaged, and it may have run")
+			w.gone()
+		})
+	})
+	t.Run("of a task that is gone", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			id := w.run(define("web"))
+			damage(w, id, "assignment.json")
+			delete(w.tasks, id)
+			w.start(0)
+			pass(time.Second)
+			w.wantNothing()
+		})
+	})
 }
 
 // Destroy needs no server: it stops in order and in time, and removes all.

@@ -99,7 +99,8 @@ func New(cfg Config) (*Agent, error) {
 		return nil, fmt.Errorf("read the host's boot ID: %w", err)
 	}
 	a.boot = strings.TrimSpace(string(boot))
-	if err := os.MkdirAll(a.tasksDir(), 0o755); err != nil {
+	// Orders hold environments, in which there may be secrets.
+	if err := os.MkdirAll(a.tasksDir(), 0o700); err != nil {
 		return nil, fmt.Errorf("make the agent's directory: %w", err)
 	}
 	a.ctx, a.stop = context.WithCancel(context.Background())
@@ -112,27 +113,21 @@ func New(cfg Config) (*Agent, error) {
 
 func (a *Agent) tasksDir() string { return filepath.Join(a.cfg.Dir, "tasks") }
 
-// load reads the tasks of an earlier process. A folder without an order is of a
-// task for which nothing was made yet.
+// load reads the tasks of an earlier process. One whose order is not there, or
+// was damaged when the host lost power, comes with the server's full set.
 func (a *Agent) load() error {
 	entries, err := os.ReadDir(a.tasksDir())
 	if err != nil {
 		return fmt.Errorf("read the agent's tasks: %w", err)
 	}
 	for _, e := range entries {
-		dir := folder(filepath.Join(a.tasksDir(), e.Name()))
 		var as state.Assignment
-		var p progress
-		found, err := read(dir.assignment(), &as)
-		if err == nil && !found {
-			err = os.RemoveAll(string(dir))
-		} else if err == nil {
-			if _, err = read(dir.progress(), &p); err == nil {
-				a.tasks[as.Task.ID] = a.newTask(as, p)
-			}
-		}
+		found, err := read(folder(filepath.Join(a.tasksDir(), e.Name())).assignment(), &as)
 		if err != nil {
-			return fmt.Errorf("read task %s of the agent: %w: if the file is damaged, remove %s; the task's processes are then removed too", e.Name(), err, dir)
+			a.log.Warn("read a task's order", "task", e.Name(), "err", err)
+		}
+		if found && err == nil && as.Task.ID == e.Name() {
+			a.tasks[as.Task.ID] = a.newTask(as)
 		}
 	}
 	return nil
@@ -202,7 +197,7 @@ func (a *Agent) Assign(ctx context.Context, as state.Assignments) error {
 		wanted[id] = true
 		t := a.tasks[id]
 		if t == nil {
-			t = a.newTask(as, progress{})
+			t = a.newTask(as)
 			a.tasks[id] = t
 			a.wg.Go(t.run)
 		}
@@ -300,7 +295,7 @@ func (a *Agent) sweep() {
 	}
 }
 
-// removeStrays removes containers, sandboxes and interfaces of unknown tasks.
+// removeStrays removes containers, sandboxes, interfaces and folders of unknown tasks.
 // What there is is listed first: whatever is made later is of a task that is known by
 // then.
 func (a *Agent) removeStrays(ctx context.Context) error {
@@ -311,6 +306,10 @@ func (a *Agent) removeStrays(ctx context.Context) error {
 	sandboxes, err := a.cfg.Runtime.Sandboxes(ctx)
 	if err != nil {
 		return fmt.Errorf("list sandboxes: %w", err)
+	}
+	folders, err := os.ReadDir(a.tasksDir())
+	if err != nil {
+		return fmt.Errorf("list tasks' folders: %w", err)
 	}
 	var errs []error
 	note := func(what, id, task string, err error) {
@@ -333,6 +332,11 @@ func (a *Agent) removeStrays(ctx context.Context) error {
 	for _, id := range sandboxes {
 		if !a.known(id) {
 			note("sandbox", id, id, a.cfg.Runtime.RemoveSandbox(ctx, id))
+		}
+	}
+	for _, f := range folders {
+		if id := f.Name(); !a.known(id) {
+			note("folder", id, id, os.RemoveAll(filepath.Join(a.tasksDir(), id)))
 		}
 	}
 	return errors.Join(errs...)

@@ -24,6 +24,11 @@ func (p *plan) prepare(dir folder) error {
 		if err := os.MkdirAll(dir.volume(i), 0o755); err != nil {
 			return fmt.Errorf("make volume %s: %w", p.volumes[i], err)
 		}
+		// Whatever Berth's umask is: the container's user must get in (Amazon ECS
+		// Developer Guide, "Bind mounts": 0755 and root's).
+		if err := os.Chmod(dir.volume(i), 0o755); err != nil {
+			return err
+		}
 	}
 	if err := os.MkdirAll(dir.etc(""), 0o755); err != nil {
 		return err
@@ -49,6 +54,9 @@ func (p *plan) prepare(dir folder) error {
 		"resolv.conf": resolv,
 	} {
 		if err := os.WriteFile(dir.etc(name), []byte(text), 0o644); err != nil {
+			return err
+		}
+		if err := os.Chmod(dir.etc(name), 0o644); err != nil {
 			return err
 		}
 	}

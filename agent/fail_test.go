@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -76,25 +77,33 @@ func TestOptionalFailures(t *testing.T) {
 
 // A disk that can't be written is said, and nothing is started that was not recorded.
 func TestDiskRefuses(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		id := strings.Repeat("d", 32)
-		// A file where the task's folder should be.
-		if err := os.WriteFile(filepath.Join(w.dir, "tasks", id), nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		w.tasks[id] = assignment(id, define("web"))
-		w.full()
-		pass(time.Second)
-		w.wantStop(id, notBegun, "ResourceInitializationError: unable to write the task's order")
-		if log := w.host.log(); len(log) != 0 {
-			t.Errorf("events %q", log)
-		}
-		if err := os.Remove(filepath.Join(w.dir, "tasks", id)); err != nil {
-			t.Fatal(err)
-		}
-		pass(2 * time.Second)
-		w.gone()
-	})
+	for file, reason := range map[string]string{
+		"assignment.json": "ResourceInitializationError: unable to write the task's order",
+		"progress.json":   "CannotStartContainerError: unable to record that it starts",
+	} {
+		t.Run(file, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				synctest.Wait() // no folder is stray any more
+				id := strings.Repeat("d", 32)
+				obstacle := filepath.Join(w.dir, "tasks", id, file+".new")
+				if err := os.MkdirAll(obstacle, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				w.tasks[id] = assignment(id, define("web"))
+				w.assign(state.Assignments{Tasks: []state.Assignment{*w.tasks[id]}})
+				pass(time.Second)
+				w.wantStop(id, notBegun, reason)
+				if len(w.host.starts) > 0 {
+					t.Errorf("started %v", w.host.starts)
+				}
+				if err := os.RemoveAll(obstacle); err != nil {
+					t.Fatal(err)
+				}
+				pass(2 * time.Second)
+				w.gone()
+			})
+		})
+	}
 }
 
 // Tasks of another node, or for a closed agent, are refused.

@@ -84,7 +84,7 @@ func write(path string, v any, sync bool) error {
 
 func writeFile(path string, b []byte, sync bool) (err error) {
 	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

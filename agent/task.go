@@ -74,10 +74,14 @@ type live struct {
 
 // newTask makes the task of an assignment, with what an earlier process knew of
 // it, if any.
-func (a *Agent) newTask(as state.Assignment, p progress) *task {
+func (a *Agent) newTask(as state.Assignment) *task {
 	t := &task{
 		a: a, id: as.Task.ID, dir: folder(filepath.Join(a.tasksDir(), as.Task.ID)), inbox: newInbox(),
-		as: as, p: p, busy: map[string]bool{},
+		as: as, busy: map[string]bool{},
+	}
+	known, damaged := read(t.dir.progress(), &t.p)
+	if damaged != nil {
+		t.p = progress{}
 	}
 	t.launching, t.stopLaunch = context.WithCancel(a.ctx)
 	t.killed, t.killNow = context.WithCancel(a.ctx)
@@ -87,16 +91,15 @@ func (a *Agent) newTask(as state.Assignment, p progress) *task {
 	for i := range t.live {
 		t.live[i].running, t.live[i].ended = context.WithCancel(a.ctx)
 	}
-	known := t.p.State != 0
-	if !known {
-		t.p.State = state.Provisioning
-	}
+	t.p.State = max(t.p.State, state.Provisioning)
 	for len(t.p.Containers) < len(t.plan.containers) {
 		t.p.Containers = append(t.p.Containers, containerProgress{Last: state.Pending, Health: types.HealthStatusUnknown})
 	}
 	switch {
 	case err != nil:
 		t.beginStop(types.TaskStopCodeTaskFailedToStart, "ResourceInitializationError: "+err.Error())
+	case damaged != nil:
+		t.beginStop(types.TaskStopCodeInfrastructureHealth, "ContainerRuntimeError: the node's record of the task is damaged, and it may have run: "+damaged.Error())
 	case !known && as.Task.Last >= state.Running:
 		// It has run, and must not run again.
 		t.beginStop(types.TaskStopCodeInfrastructureHealth, "ContainerRuntimeError: the node has no record of the task in "+string(t.dir)+", though it has run there: its data directory was removed or replaced")
@@ -154,10 +157,11 @@ func (t *task) let() {
 // begin records the order before anything is made for it, so that a process
 // that knows nothing of it but its folder can remove all.
 func (t *task) begin() error {
-	if _, err := os.Stat(t.dir.assignment()); err == nil {
+	var have state.Assignment
+	if found, err := read(t.dir.assignment(), &have); found && err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(string(t.dir), 0o755); err != nil {
+	if err := os.MkdirAll(string(t.dir), 0o700); err != nil {
 		return err
 	}
 	return write(t.dir.assignment(), t.as, false)
