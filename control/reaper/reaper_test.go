@@ -21,7 +21,7 @@ var scope = state.Scope{Account: "123456789012", Region: "us-east-1"}
 
 // reaped runs test in a bubble beside a reaper that keeps things for an hour.
 // before is in the store when the reaper starts.
-func reaped(t *testing.T, before func(*store.Tx), test func(s *store.Store)) {
+func reaped(t *testing.T, before func(*store.Tx), test func(t *testing.T, s *store.Store)) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := store.Open(t.Context(), memory.New())
 		if err != nil {
@@ -35,7 +35,7 @@ func reaped(t *testing.T, before func(*store.Tx), test func(s *store.Store)) {
 			control.New("reaper", s, New(s, time.Now, time.Hour), On(), slog.New(slog.DiscardHandler)).Run(ctx)
 		}()
 		synctest.Wait()
-		test(s)
+		test(t, s)
 		cancel()
 		<-done
 		s.Close()
@@ -97,7 +97,7 @@ func TestTasksAndGrants(t *testing.T) {
 		store.Tasks.Put(tx, task("old", state.Stopped))
 		store.Tasks.Put(tx, task("runs", state.Running))
 		store.Grants.Put(tx, &state.Grant{Scope: scope, Call: "x", Token: "old", Expires: time.Now().Add(30 * time.Minute)})
-	}, func(s *store.Store) {
+	}, func(t *testing.T, s *store.Store) {
 		expect(t, s, 30*time.Minute-1, "grant:old task:old task:runs")
 		expect(t, s, 1, "task:old task:runs")
 		write(t, s, func(tx *store.Tx) {
@@ -118,7 +118,7 @@ func TestDefinitions(t *testing.T) {
 		store.TaskDefinitions.Put(tx, definition(1, types.TaskDefinitionStatusActive))
 		store.TaskDefinitions.Put(tx, definition(2, types.TaskDefinitionStatusInactive))
 		store.TaskDefinitions.Put(tx, definition(3, types.TaskDefinitionStatusDeleteInProgress))
-	}, func(s *store.Store) {
+	}, func(t *testing.T, s *store.Store) {
 		expect(t, s, 0, "definition:ACTIVE definition:INACTIVE task:a")
 		write(t, s, func(tx *store.Tx) {
 			store.TaskDefinitions.Put(tx, definition(1, types.TaskDefinitionStatusDeleteInProgress))
@@ -133,7 +133,7 @@ func TestClusters(t *testing.T) {
 	reaped(t, func(tx *store.Tx) {
 		store.Clusters.Put(tx, &state.Cluster{Scope: scope, Name: "c", Status: "ACTIVE"})
 		store.Clusters.Put(tx, &state.Cluster{Scope: scope, Name: "cc", Status: "ACTIVE"})
-	}, func(s *store.Store) {
+	}, func(t *testing.T, s *store.Store) {
 		write(t, s, func(tx *store.Tx) {
 			store.Clusters.Put(tx, &state.Cluster{Scope: scope, Name: "c", Status: "INACTIVE", DeletedAt: time.Now()})
 			store.Clusters.Put(tx, &state.Cluster{Scope: scope, Name: "cc", Status: "INACTIVE", DeletedAt: time.Now()})
