@@ -45,7 +45,11 @@ func (j *joiner) add(to []shipment, raw []byte, start, end int64) []shipment {
 	if !ok {
 		// Nobody but conmon writes here, and it writes whole lines, unless the host
 		// lost power or the disk was full. What is left is shipped as it is.
-		return emit(to, fragment{text: raw, time: j.last, start: start}, end)
+		at := j.last
+		if at.IsZero() {
+			at = time.Now()
+		}
+		return emit(to, fragment{text: raw, time: at, start: start}, end)
 	}
 	j.last = l.time
 	p := &j.pending[0]

@@ -280,6 +280,15 @@ func TestSpaceComesBack(t *testing.T) {
 	closed(t, s)
 }
 
+// What conmon would not write is shipped as it is, with a time that is near.
+func TestStrayBytes(t *testing.T) {
+	var j joiner
+	got := j.flush(j.add(nil, []byte("no\xffise"), 0, 7), 8)
+	if len(got) != 1 || got[0].Message != "no\uFFFDise" || time.Since(got[0].Time) > time.Hour {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestOutputWithoutTarget(t *testing.T) {
 	m := newMemory()
 	s := shipper(t, m)
