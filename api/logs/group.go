@@ -162,7 +162,9 @@ func (s *Service) ListLogGroups(ctx context.Context, in *cwl.ListLogGroupsInput)
 // ofClass reports whether the group is of the class asked for. The two cheaper
 // classes are shown together (API_DescribeLogGroups).
 func ofClass(g logstore.Group, class types.LogGroupClass) bool {
-	cheap := func(c types.LogGroupClass) bool { return c == types.LogGroupClassInfrequentAccess || c == types.LogGroupClassEssentials }
+	cheap := func(c types.LogGroupClass) bool {
+		return c == types.LogGroupClassInfrequentAccess || c == types.LogGroupClassEssentials
+	}
 	return class == "" || types.LogGroupClass(g.Class) == class || cheap(class) && cheap(types.LogGroupClass(g.Class))
 }
 
