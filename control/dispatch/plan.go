@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"net/netip"
+	"reflect"
 	"strconv"
 
 	"github.com/berth/berth/state"
@@ -25,18 +26,44 @@ func plan(v store.View, vpcID string) state.VPCPlan {
 	}
 	for g := range store.SecurityGroups.All(v) {
 		if g.VPC == vpcID {
-			p.Groups = append(p.Groups, group(g))
+			p.Groups = append(p.Groups, groupPlan(g))
 		}
 	}
 	for e := range store.ENIs.By(v, store.ENIsByVPC, vpcID) {
-		p.Interfaces = append(p.Interfaces, state.InterfacePlan{
-			ENI: e.ID, Node: e.Node, Task: e.TaskID, MAC: e.MAC, Address: e.Address, Subnet: subnets[e.Subnet], Public: e.Public, Groups: e.Groups,
-		})
+		i := interfacePlan(e)
+		i.Subnet = subnets[e.Subnet]
+		p.Interfaces = append(p.Interfaces, i)
 	}
 	return p
 }
 
-func group(g *state.SecurityGroup) state.GroupPlan {
+// interfacePlan is an ENI's part of the plan, but for its subnet's range.
+func interfacePlan(e *state.ENI) state.InterfacePlan {
+	return state.InterfacePlan{ENI: e.ID, Node: e.Node, Task: e.TaskID, MAC: e.MAC, Address: e.Address, Public: e.Public, Groups: e.Groups}
+}
+
+// replans names the VPCs whose plans an event changes. Most of what changes in a
+// record, like tags, is in no plan.
+func replans(e store.Event) []string {
+	var vpcs []string
+	var plans []any
+	for _, rec := range []any{e.Old, e.New} {
+		switch r := rec.(type) {
+		case *state.ENI:
+			vpcs, plans = append(vpcs, r.VPC), append(plans, interfacePlan(r))
+		case *state.SecurityGroup:
+			vpcs, plans = append(vpcs, r.VPC), append(plans, groupPlan(r))
+		case *state.VPC:
+			vpcs, plans = append(vpcs, r.ID), append(plans, r.Prefix)
+		}
+	}
+	if len(plans) == 2 && reflect.DeepEqual(plans[0], plans[1]) {
+		return nil
+	}
+	return vpcs
+}
+
+func groupPlan(g *state.SecurityGroup) state.GroupPlan {
 	out := state.GroupPlan{ID: g.ID}
 	for _, r := range g.Rules {
 		rule, ok := rulePlan(r)
@@ -62,12 +89,17 @@ func rulePlan(r state.SecurityGroupRule) (state.RulePlan, bool) {
 	number, ok := protocols[r.Protocol]
 	if !ok {
 		n, err := strconv.Atoi(r.Protocol)
-		if err != nil {
+		if err != nil || n < 0 || n > 255 {
 			return out, false
 		}
 		number = n
 	}
 	out.Protocol = number
+	switch number {
+	case 6, 17, 1, 58:
+	default: // it has no ports
+		out.From, out.To = -1, -1
+	}
 	if r.Group != "" {
 		return out, true
 	}
