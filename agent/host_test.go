@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/berth/berth/agent/runtime"
@@ -32,11 +33,12 @@ type host struct {
 	shipped    map[string]int    // container ID: finished so often
 	starts     map[string]int    // container ID: process started so often
 	events     []string
-	onStart    func(runtime.Spec)                // before a process starts
-	onSignal   func(s runtime.Spec, name string) // before a signal is sent
-	late       time.Duration                     // Attach, CreateSandbox, Create and Start take so long, and can't be cut short
-	netErr     error                             // of Configure
-	netSlow    time.Duration                     // of Configure
+	orders     map[string][]types.ContainerDefinition // by task, for onStart and onSignal
+	onStart    func(runtime.Spec)                     // before a process starts
+	onSignal   func(s runtime.Spec, name string)      // before a signal is sent
+	late       time.Duration                          // Attach, CreateSandbox, Create and Start take so long, and can't be cut short
+	netErr     error                                  // of Configure
+	netSlow    time.Duration                          // of Configure
 	plans      []state.VPCPlan
 }
 
@@ -69,7 +71,7 @@ func newHost(logDir string) *host {
 	return &host{
 		logDir: logDir,
 		images: map[string]*image{"app": {}}, programs: map[string]*program{}, containers: map[string]*proc{},
-		sandboxes: map[string]runtime.Sandbox{}, enis: map[string]string{},
+		orders: map[string][]types.ContainerDefinition{}, sandboxes: map[string]runtime.Sandbox{}, enis: map[string]string{},
 		followed: map[string]bool{}, shipped: map[string]int{}, starts: map[string]int{},
 	}
 }
@@ -396,12 +398,13 @@ func (p *process) RemoveImage(context.Context, string) error           { return 
 // The network.
 
 func (p *process) Configure(ctx context.Context, plans []state.VPCPlan) error {
-	if p.netSlow > 0 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(p.netSlow):
-		}
+	p.host.mu.Lock()
+	takes := p.netSlow
+	p.host.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(takes):
 	}
 	return p.call(ctx, func() error {
 		if p.netErr == nil {

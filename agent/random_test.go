@@ -161,13 +161,9 @@ func (w *world) guard() {
 		return nil, 0
 	}
 	definition := func(s runtime.Spec, name string) *types.ContainerDefinition {
-		as := w.tasks[s.Sandbox]
-		if as == nil {
-			return nil
-		}
-		for i, d := range as.Definition.V.ContainerDefinitions {
+		for i, d := range w.host.orders[s.Sandbox] {
 			if *d.Name == name {
-				return &as.Definition.V.ContainerDefinitions[i]
+				return &w.host.orders[s.Sandbox][i]
 			}
 		}
 		return nil
@@ -187,7 +183,7 @@ func (w *world) guard() {
 		if d == nil {
 			return
 		}
-		for i, c := range w.tasks[s.Sandbox].Definition.V.ContainerDefinitions {
+		for i, c := range w.host.orders[s.Sandbox] {
 			if *c.Name == *d.Name && !p.Containers[i].Launched {
 				w.t.Errorf("%s is started before that is on the disk", *d.Name)
 			}
@@ -211,10 +207,10 @@ func (w *world) guard() {
 		}
 	}
 	w.host.onSignal = func(s runtime.Spec, signal string) {
-		if signal == "SIGKILL" || w.tasks[s.Sandbox] == nil {
+		if signal == "SIGKILL" {
 			return
 		}
-		for _, d := range w.tasks[s.Sandbox].Definition.V.ContainerDefinitions {
+		for _, d := range w.host.orders[s.Sandbox] {
 			for _, dep := range d.DependsOn {
 				if c, _ := other(s, *d.Name); *dep.ContainerName == nameOf(s) && c != nil && c.st.State == runtime.Running {
 					w.t.Errorf("%s is told to stop while %s, which depends on it, runs", nameOf(s), *d.Name)

@@ -131,13 +131,18 @@ func TestStatusSaysWhy(t *testing.T) {
 		if s := w.agent.Status(); !s.Ordered || !slices.Equal(s.Tasks[0].Doing, []string{"pull db", "pull web", "container web waits until db has reached HEALTHY"}) {
 			t.Errorf("status %+v", s)
 		}
-		w.host.netErr = errors.New("no nftables")
+		refuse := func(err error) {
+			w.host.mu.Lock()
+			w.host.netErr = err
+			w.host.mu.Unlock()
+		}
+		refuse(errors.New("no nftables"))
 		w.full()
 		synctest.Wait()
 		if s := w.agent.Status(); s.NetworkError != "no nftables" {
 			t.Errorf("status %+v", s)
 		}
-		w.host.netErr = nil
+		refuse(nil)
 		pass(time.Second)
 		if s := w.agent.Status(); s.NetworkError != "" {
 			t.Errorf("status %+v", s)

@@ -145,7 +145,9 @@ func TestStopDuringLaunch(t *testing.T) {
 	}
 	t.Run("network", func(t *testing.T) {
 		inWorld(t, func(t *testing.T, w *world) {
+			w.host.mu.Lock()
 			w.host.netSlow = time.Hour
+			w.host.mu.Unlock()
 			w.full()
 			id := w.run(define("web"))
 			w.wantState(id, state.Provisioning)

@@ -121,6 +121,9 @@ func (w *world) runWith(edit func(*state.Assignment), containers ...types.Contai
 		edit(as)
 	}
 	w.tasks[id] = as
+	w.host.mu.Lock()
+	w.host.orders[id] = containers
+	w.host.mu.Unlock()
 	w.assign(state.Assignments{Tasks: []state.Assignment{*as}})
 	synctest.Wait()
 	return id
