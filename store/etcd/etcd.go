@@ -95,7 +95,7 @@ func embedded(cfg Config) *embed.Config {
 	c.SnapshotCount, c.SnapshotCatchUpEntries = 2000, 100
 	c.MaxSnapFiles, c.MaxWalFiles = 2, 2
 	// It elects itself after this time, and does nothing else by this clock.
-	c.TickMs, c.ElectionMs = 20, 200
+	c.TickMs, c.ElectionMs = 50, 250
 	// The file is rewritten at start when that gives back so much.
 	c.BootstrapDefragThresholdMegabytes = 128
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(&bridge{log: cfg.Log.With("part", "etcd")}))

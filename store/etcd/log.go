@@ -7,17 +7,18 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// bridge gives what etcd logs to slog, one level lower: its warnings about
-// slow disks and its start-up talk are for who looks for them.
+// bridge gives what etcd logs to slog, lower than etcd has it: what goes wrong
+// for callers they are told by errors, and etcd also warns and reports errors
+// about a healthy single member.
 type bridge struct {
 	log *slog.Logger
 }
 
 func (b *bridge) level(l zapcore.Level) slog.Level {
 	switch {
-	case l >= zapcore.ErrorLevel:
-		return slog.LevelWarn
-	case l >= zapcore.WarnLevel:
+	case l > zapcore.ErrorLevel: // the end of the process
+		return slog.LevelError
+	case l == zapcore.ErrorLevel:
 		return slog.LevelInfo
 	}
 	return slog.LevelDebug
