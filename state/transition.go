@@ -142,7 +142,7 @@ func (t *Task) differs(was *Task) bool {
 
 // before are the times that a task's end can't be earlier than.
 func (t *Task) before() []time.Time {
-	return []time.Time{t.CreatedAt, t.ConnectivityAt, t.PullStoppedAt, t.StartedAt, t.StoppingAt, t.ExecutionStoppedAt}
+	return []time.Time{t.CreatedAt, t.ConnectivityAt, t.PullStartedAt, t.PullStoppedAt, t.StartedAt, t.StoppingAt, t.ExecutionStoppedAt}
 }
 
 // once sets a time that isn't set, and to none earlier than what must be before

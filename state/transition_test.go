@@ -106,7 +106,7 @@ func checkStep(t *rapid.T, was, task *Task) {
 			t.Fatalf("container went from %+v to %+v", w, c)
 		}
 	}
-	times := func(t *Task) []time.Time { return append(t.before(), t.PullStartedAt, t.StoppedAt) }
+	times := func(t *Task) []time.Time { return append(t.before(), t.StoppedAt) }
 	for i, w := range times(was) {
 		if !w.IsZero() && times(task)[i] != w {
 			t.Fatalf("a time went from %v to %v", w, times(task)[i])
