@@ -6,6 +6,8 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +20,7 @@ import (
 // families is a loop over families: it notes when it stepped which, and does
 // what the test says.
 type families struct {
+	mu    sync.Mutex
 	steps []string
 	do    func(key string) (time.Duration, error)
 	began time.Time
@@ -34,11 +37,15 @@ func (f *families) Keys(v *store.Snapshot) iter.Seq[string] {
 }
 
 func (f *families) Step(ctx context.Context, key string) (time.Duration, error) {
+	f.mu.Lock()
 	f.steps = append(f.steps, key+"@"+time.Since(f.began).String())
+	f.mu.Unlock()
 	return f.do(key)
 }
 
 func (f *families) take() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	s := strings.Join(f.steps, " ")
 	f.steps = nil
 	return s
@@ -129,9 +136,10 @@ func TestWaits(t *testing.T) {
 }
 
 func TestBacksOffByKey(t *testing.T) {
-	boom, failing := errors.New("boom"), true
+	boom := errors.New("boom")
+	var healed atomic.Bool
 	drive(t, func(key string) (time.Duration, error) {
-		if key == "old" && failing {
+		if key == "old" && !healed.Load() {
 			return 0, boom
 		}
 		return 0, nil
@@ -148,7 +156,7 @@ func TestBacksOffByKey(t *testing.T) {
 		if len(steps) < 9 || len(steps) > 13 {
 			t.Errorf("in 5 minutes it tried %v", steps)
 		}
-		failing = false
+		healed.Store(true)
 		sleep(time.Minute)
 		if s := d.Status(); len(s.Failing) != 0 {
 			t.Errorf("the status is %+v", s)

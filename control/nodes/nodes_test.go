@@ -46,6 +46,7 @@ func TestNodes(t *testing.T) {
 		ended := make(chan error, 2)
 		go func() { ended <- Watch(ctx, first, "a", time.Now) }()
 		go func() { ended <- Watch(ctx, second, "b", time.Now) }()
+		synctest.Wait()
 		rev := first.View().Revision()
 		status(10*beat+1, "a READY b READY ")
 		if writes := first.View().Revision() - rev; writes > 20 {
