@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -396,12 +397,30 @@ func (c *cgroups) remove(path string) error {
 		}
 		slices.Reverse(dirs) // the deepest first
 		for _, dir := range dirs {
-			if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
+			if err := rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
 				errs = append(errs, fmt.Errorf("remove cgroup %s: %w", dir, err))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// rmdir removes a cgroup whose processes have ended. The kernel takes a process
+// out of its cgroup only after it has told of its end, and cgroup v1 tells
+// nobody of that: so a busy cgroup without processes is tried again, for a
+// moment.
+func rmdir(dir string) error {
+	var err error
+	for wait := 100 * time.Microsecond; wait < time.Second; wait *= 2 {
+		if err = unix.Rmdir(dir); !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+		if procs, err := os.ReadFile(filepath.Join(dir, "tasks")); err == nil && len(procs) > 0 {
+			break // somebody lives here
+		}
+		time.Sleep(wait)
+	}
+	return err
 }
 
 // removeAll removes the instance's cgroups, and the directory that all instances

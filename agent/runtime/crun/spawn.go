@@ -51,6 +51,9 @@ func (s *spawner) run(hide, enter []string, ready chan<- error) {
 		return
 	}
 	defer close(s.done)
+	// The thread ends some time after this goroutine, and until then would keep
+	// its cgroups from being removed: so it leaves them first.
+	defer leave(enter)
 	if err := prepareThread(hide, enter); err != nil {
 		ready <- err
 		return
@@ -94,6 +97,16 @@ func prepareThread(hide, enter []string) error {
 		}
 	}
 	return nil
+}
+
+// leave moves the thread to the roots of the trees whose cgroups it entered.
+func leave(entered []string) {
+	tid := strconv.Itoa(unix.Gettid())
+	for _, dir := range entered {
+		// dir is <tree>/berth/<instance>/<supervisors>. A thread that can't leave
+		// stays until it ends.
+		_ = writeFile(filepath.Join(dir, "../../../tasks"), tid)
+	}
 }
 
 // errClosed is for starts after the end.
