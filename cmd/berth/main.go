@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/sirupsen/logrus"
 
 	"github.com/berth/berth/cli"
 )
@@ -28,6 +29,8 @@ type commands struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	// containerd's libraries log on their own what they return as errors too.
+	logrus.SetLevel(logrus.ErrorLevel)
 	var c commands
 	parsed := kong.Parse(&c,
 		kong.Name("berth"),
