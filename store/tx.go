@@ -101,7 +101,7 @@ func (tx *Tx) write(w write, e *entry) {
 const (
 	txWrites = 4096
 	txReads  = 8192
-	txBytes  = 2 << 20
+	txBytes  = 4 << 20
 )
 
 // run calls fn and returns what it wrote. A panic of it is an error.

@@ -89,7 +89,7 @@ func embedded(cfg Config) *embed.Config {
 	c.QuotaBackendBytes = quota
 	// The store's largest batch fits well, see package store.
 	c.MaxTxnOps = 1 << 14
-	c.MaxRequestBytes = 8 << 20
+	c.MaxRequestBytes = 10 << 20
 	// The log of commits is also in memory, back to the last snapshot and then
 	// for peers that lag, of which there are none.
 	c.SnapshotCount, c.SnapshotCatchUpEntries = 2000, 100

@@ -224,7 +224,7 @@ func testLarge(t *testing.T, b store.Backend) {
 	commits := follow(t, b, rev)
 	var ops []store.Op
 	for i := range 2048 + 4096 + 20 {
-		ops = append(ops, put(fmt.Sprintf("large/%06d", i), string(bytes.Repeat([]byte{'x'}, 400))))
+		ops = append(ops, put(fmt.Sprintf("large/%06d", i), string(bytes.Repeat([]byte{'x'}, 700))))
 	}
 	var guards []store.Guard
 	for i := range 4096 + 8192 {

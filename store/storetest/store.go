@@ -323,7 +323,7 @@ func testTooMuch(t *testing.T, b store.Backend) {
 			store.Families.Put(tx, family("x", 1))
 		},
 		"bytes": func(tx *store.Tx) {
-			big := task("big", strings.Repeat("n", 3<<20), 1)
+			big := task("big", strings.Repeat("n", 5<<20), 1)
 			store.Tasks.Put(tx, big)
 		},
 	} {
