@@ -25,6 +25,9 @@
 //	SecurityGroup   all                                     api/ec2
 //	Grant           all                                     api/ecs (idempotency tokens)
 //
+// What has had its time, like a task that stopped an hour ago, is deleted by
+// control/reaper.
+//
 // Task states only go up, see TaskState. Task.To, Task.Observe and Task.Stop
 // are the only places that move one.
 package state

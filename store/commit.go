@@ -17,6 +17,9 @@ const (
 	batchBytes  = 512 << 10
 )
 
+// settleWithin bounds how long the store may be in doubt about a commit.
+const settleWithin = time.Minute
+
 // update is one caller's transaction on its way to the committer.
 type update struct {
 	ctx   context.Context
@@ -214,8 +217,11 @@ func (s *Store) show(b *batch, rev int64) {
 
 // settle finds out whether a commit was made of which the engine couldn't say
 // so: once a later one is seen, its mark has been seen or never will be. Until
-// that is known nothing else is committed.
+// that is known nothing else is committed. When it takes too long, the store
+// ends: the next one reads what is there.
 func (s *Store) settle(doubt error) (int64, error) {
+	late := time.NewTimer(settleWithin)
+	defer late.Stop()
 	s.mu.Lock()
 	mark := s.awaited
 	s.mu.Unlock()
@@ -233,16 +239,24 @@ func (s *Store) settle(doubt error) (int64, error) {
 			return 0, doubt
 		}
 		if !errors.Is(err, ErrUnknown) {
-			err = fmt.Errorf("%w; and then: %w", doubt, err)
-			s.end(err)
-			return 0, err
+			return 0, s.giveUp(doubt, err)
 		}
 		select {
 		case <-time.After(pause):
+		case <-late.C:
+			return 0, s.giveUp(doubt, fmt.Errorf("the same for %v", settleWithin))
+		case <-s.closing:
+			return 0, doubt
 		case <-s.ended:
 			return 0, s.failed
 		}
 	}
+}
+
+func (s *Store) giveUp(doubt, err error) error {
+	err = fmt.Errorf("%w; and then: %w", doubt, err)
+	s.end(err)
+	return err
 }
 
 // await notes in arrived when a commit with the mark is seen.
