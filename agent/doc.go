@@ -11,8 +11,8 @@
 // # Order of calls
 //
 //	a, err := agent.New(cfg)              // reads what an earlier process left
-//	go a.Run(ctx)                         // adopts it; tasks run on when ctx ends
-//	err = a.Assign(ctx, full)             // first all, with Full
+//	go a.Run(ctx)                         // adopts it; tasks run on when ctx ends, or at Close
+//	err = a.Assign(ctx, full)             // first all, with Full; begins to work, too, if Run wasn't called
 //	err = a.Assign(ctx, change)           // then what changes
 //	err = a.Destroy(ctx)                  // instead of Run: stops and removes all
 //
