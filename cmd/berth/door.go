@@ -97,18 +97,8 @@ const downWithin = 150 * time.Second
 func (b *berth) down(ctx context.Context) error {
 	_, watch := b.store.ViewAndWatch(store.Tasks.Name())
 	defer watch.Close()
-	err := b.store.Update(ctx, func(tx *store.Tx) error {
-		for t := range store.Tasks.All(tx) {
-			if t.Desired != state.Stopped {
-				t = t.Clone()
-				t.Stop(types.TaskStopCodeTerminationNotice, "Berth was taken down (berth down)", time.Now())
-				store.Tasks.Put(tx, t)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("stop all tasks: %w", err)
+	if err := b.stopAll(ctx); err != nil {
+		return err
 	}
 	patience, cancel := context.WithTimeout(ctx, downWithin)
 	defer cancel()
@@ -123,6 +113,34 @@ func (b *berth) down(ctx context.Context) error {
 		b.network.Destroy(ctx),
 		b.runtime.Destroy(ctx),
 	)
+}
+
+// stopAll makes STOPPED what is wanted of every task, some at a time: a
+// transaction has a size that it can't exceed.
+func (b *berth) stopAll(ctx context.Context) error {
+	const some = 500
+	for more := true; more; {
+		err := b.store.Update(ctx, func(tx *store.Tx) error {
+			stopped := 0
+			for t := range store.Tasks.All(tx) {
+				if stopped == some {
+					break
+				}
+				if t.Desired != state.Stopped {
+					t = t.Clone()
+					t.Stop(types.TaskStopCodeTerminationNotice, "Berth was taken down (berth down)", time.Now())
+					store.Tasks.Put(tx, t)
+					stopped++
+				}
+			}
+			more = stopped == some
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("stop all tasks: %w", err)
+		}
+	}
+	return nil
 }
 
 // running counts the tasks that have not stopped.
