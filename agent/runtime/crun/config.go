@@ -1,13 +1,11 @@
 package crun
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
-	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/berth/berth/agent/runtime"
@@ -33,7 +31,7 @@ var (
 )
 
 // config is the OCI runtime's configuration of a container.
-func (r *Runtime) config(rec record, netns string) ([]byte, error) {
+func (r *Runtime) config(rec record, netns string) (*specs.Spec, error) {
 	spec := rec.Spec
 	caps := r.host.capabilities(spec.CapAdd, spec.CapDrop)
 	limits, err := r.host.rlimits(spec.Ulimits)
@@ -74,8 +72,8 @@ func (r *Runtime) config(rec record, netns string) ([]byte, error) {
 			ReadonlyPaths: readonlyPaths,
 		},
 	}
-	c.Linux.Seccomp = seccomp.DefaultProfile(c)
-	return json.Marshal(c)
+	r.filters.set(c)
+	return c, nil
 }
 
 func namespaces(netns string) []specs.LinuxNamespace {

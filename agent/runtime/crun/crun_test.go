@@ -70,6 +70,8 @@ func testConfig(t testing.TB) Config {
 	}
 }
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // open opens a runtime and destroys the instance with the test, whoever has it
 // open then.
 func open(t testing.TB, config Config) *Runtime {

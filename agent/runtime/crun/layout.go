@@ -17,6 +17,7 @@ const (
 	exitsDir      = "exits"
 	logsDir       = "logs"
 	stateDir      = "oci"
+	seccompDir    = "seccomp"
 
 	recordFile   = "container.json"
 	rootfsDir    = "rootfs"
@@ -79,4 +80,9 @@ func removeFile(path string) error {
 		return err
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }

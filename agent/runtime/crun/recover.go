@@ -77,7 +77,7 @@ func (r *Runtime) recoverSandboxes() error {
 // supervisor's number, or 0.
 func (r *Runtime) recoverContainer(ctx context.Context, c *container, conmon int) error {
 	id := c.Spec.ID
-	if _, err := os.Stat(r.file(id, startingFile)); err == nil {
+	if exists(r.file(id, startingFile)) {
 		if err := r.finishStart(ctx, id); err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (r *Runtime) finishStart(ctx context.Context, id string) error {
 		return fmt.Errorf("%s said %q: %w", filepath.Base(r.oci), out, err)
 	}
 	if state.Status == "created" {
-		if _, err := r.run(ctx, "start", id); err != nil {
+		if err := r.releaseOnce(ctx, id); err != nil {
 			return err
 		}
 	}

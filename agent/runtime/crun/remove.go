@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -70,7 +69,7 @@ func (r *Runtime) demolish(ctx context.Context, id string) error {
 // processes, its supervisor, its cgroup and what the OCI runtime keeps. It can be
 // started again afterwards.
 func (r *Runtime) endProcesses(ctx context.Context, id string) error {
-	if _, err := os.Stat(r.file(id, configFile)); errors.Is(err, fs.ErrNotExist) {
+	if !exists(r.file(id, configFile)) {
 		return nil // nobody ever tried to start it
 	}
 	paths, err := r.cgroups.find(id)
@@ -82,7 +81,7 @@ func (r *Runtime) endProcesses(ctx context.Context, id string) error {
 		errs = append(errs, r.cgroups.kill(path))
 	}
 	errs = append(errs, r.endSupervisor(ctx, id))
-	if _, err := os.Stat(filepath.Join(r.root, stateDir, id)); err == nil {
+	if exists(filepath.Join(r.root, stateDir, id)) {
 		_, err := r.run(ctx, "delete", "--force", id)
 		errs = append(errs, err)
 	}

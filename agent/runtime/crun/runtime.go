@@ -47,6 +47,7 @@ type Runtime struct {
 	init           string
 	host           *privileges
 	cgroups        *cgroups
+	filters        *filters
 	locks          keylock.Locks // by container or sandbox ID
 	watches        sync.WaitGroup
 	execs          atomic.Uint64 // how many there were
@@ -73,7 +74,7 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the runtime's directory: %w", err)
 	}
-	for _, dir := range []string{imagesDir, containersDir, sandboxesDir, exitsDir, logsDir, stateDir} {
+	for _, dir := range []string{imagesDir, containersDir, sandboxesDir, exitsDir, logsDir, stateDir, seccompDir} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o711); err != nil {
 			return nil, fmt.Errorf("make the runtime's directories: %w", err)
 		}
@@ -93,6 +94,9 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 		return nil, err
 	}
 	if r.host, err = findPrivileges(c.Log); err != nil {
+		return nil, err
+	}
+	if r.filters, err = newFilters(filepath.Join(root, seccompDir), r.oci); err != nil {
 		return nil, err
 	}
 	if r.cgroups, err = findCgroups(c.Instance); err != nil {
@@ -138,7 +142,7 @@ func (r *Runtime) newSpawner() (*spawner, error) {
 		return nil, err
 	}
 	var hide []string
-	if filepath.Base(r.oci) == "crun" {
+	if r.isCrun() {
 		hide = r.cgroups.hybrid
 	}
 	if len(hide) > 0 {
@@ -252,10 +256,12 @@ func (r *Runtime) ensureSeen(paths []string) error {
 	return nil
 }
 
+func (r *Runtime) isCrun() bool { return filepath.Base(r.oci) == "crun" }
+
 // ociArgs come before every command of the OCI runtime.
 func (r *Runtime) ociArgs() []string {
 	args := []string{"--root=" + filepath.Join(r.root, stateDir)}
-	if filepath.Base(r.oci) == "crun" {
+	if r.isCrun() {
 		args = append(args, "--cgroup-manager=cgroupfs")
 	}
 	return args

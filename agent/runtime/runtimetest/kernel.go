@@ -119,6 +119,12 @@ func (r *suite) privileges(t *testing.T) {
 	if got := eff(func(s *runtime.Spec) { s.User = "app" }); got != "0000000000000000\n1\n2" {
 		t.Errorf("as a user %q", got)
 	}
+	id := r.start(t, r.spec("print=up", "stay"))
+	r.says(t, id, "up")
+	inside := runtime.Exec{Args: []string{program, "status=CapEff", "status=NoNewPrivs", "status=Seccomp"}}
+	if got, err := r.Exec(bounded(t), id, inside); err != nil || got.Output != "00000000a80425fb\n1\n2\n" {
+		t.Errorf("by Exec: %+v, %v", got, err)
+	}
 	if status, out := r.run(t, r.spec("mount")); status.ExitCode == 0 || !strings.Contains(out, "operation not permitted") {
 		t.Errorf("mount: %+v, %q", status, out)
 	}
