@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -218,7 +219,8 @@ func TestPutAndRead(t *testing.T) {
 
 func TestOldAndNewEventsAreRejected(t *testing.T) {
 	now := time.Now()
-	client, _, _ := serve(t, func() time.Time { return now })
+	var later atomic.Int64 // in ns; the store asks for the time from goroutines of its own
+	client, _, _ := serve(t, func() time.Time { return now.Add(time.Duration(later.Load())) })
 	ctx := t.Context()
 	g := aws.String("g")
 	ok[*cwl.CreateLogGroupOutput](t)(client.CreateLogGroup(ctx, &cwl.CreateLogGroupInput{LogGroupName: g}))
@@ -251,7 +253,7 @@ func TestOldAndNewEventsAreRejected(t *testing.T) {
 	if len(f.Events) != 5 {
 		t.Errorf("%d events are stored, want 5", len(f.Events))
 	}
-	now = now.Add(2 * day) // all of it has expired
+	later.Store(int64(2 * day)) // all of it has expired
 	if f = ok[*cwl.FilterLogEventsOutput](t)(client.FilterLogEvents(ctx, &cwl.FilterLogEventsInput{LogGroupName: g})); len(f.Events) != 0 {
 		t.Errorf("%d events are left after the retention period", len(f.Events))
 	}
