@@ -77,6 +77,7 @@ type host struct {
 	ecs    *ecs.Client
 	logs   *cloudwatchlogs.Client
 	env    []string
+	listen string // where it listens: any free port, if empty
 }
 
 // shared is the installation that the tests which harm nobody share.
@@ -150,11 +151,26 @@ func (h *host) prepare(t *testing.T) {
 
 // start runs `berth up` and waits until it is ready.
 func (h *host) start() error {
+	if err := h.spawn(); err != nil {
+		return err
+	}
+	if err := h.ready(); err != nil {
+		return err
+	}
+	return h.connect()
+}
+
+// spawn runs `berth up`.
+func (h *host) spawn() error {
 	var err error
 	if h.out, err = os.OpenFile(filepath.Join(h.dir, "output"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
 		return err
 	}
-	h.cmd = exec.Command(built.berth, append([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0"}, h.flags...)...)
+	listen := h.listen
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
+	h.cmd = exec.Command(built.berth, append([]string{"up", "--data-dir", h.dir, "--listen", listen}, h.flags...)...)
 	h.cmd.Stdout, h.cmd.Stderr = h.out, h.out
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := h.cmd.Start(); err != nil {
@@ -165,12 +181,17 @@ func (h *host) start() error {
 		cmd.Wait()
 		close(exited)
 	}(h.cmd, h.exited)
+	return nil
+}
+
+// ready waits until the spawned process answers.
+func (h *host) ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for {
 		s, err := local.Dial(h.dir).Status(ctx)
 		if err == nil && s.PID == h.cmd.Process.Pid {
-			break
+			return nil
 		}
 		select {
 		case <-h.exited:
@@ -180,7 +201,6 @@ func (h *host) start() error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	return h.connect()
 }
 
 // connect makes clients with the installation's keys.

@@ -5,6 +5,7 @@
 //
 //	exit=N               exit with code N
 //	print=TEXT           print a line
+//	begin                print "begin" and a number that no other process prints
 //	err=TEXT             print a line to stderr
 //	lines=N              print N numbered lines
 //	drip=N               print numbered lines for ever, N a second
@@ -59,6 +60,8 @@ func do(verb, value string, term chan os.Signal) error {
 		os.Exit(n)
 	case "print":
 		fmt.Println(value)
+	case "begin":
+		fmt.Printf("begin %d\n", time.Now().UnixNano())
 	case "err":
 		fmt.Fprintln(os.Stderr, value)
 	case "lines":
