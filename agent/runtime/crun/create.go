@@ -15,6 +15,12 @@ func (r *Runtime) Create(ctx context.Context, spec runtime.Spec) error {
 	if err := runtime.CheckSpec(spec); err != nil {
 		return err
 	}
+	// The sandbox may not be removed meanwhile.
+	leave, err := r.locks.Lock(ctx, "sandbox "+spec.Sandbox)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	unlock, err := r.locks.Lock(ctx, spec.ID)
 	if err != nil {
 		return err

@@ -56,13 +56,18 @@ func TestConformance(t *testing.T) {
 // of the test is an error.
 func testConfig(t testing.TB) Config {
 	t.Helper()
+	return testConfigIn(t, t.TempDir())
+}
+
+func testConfigIn(t testing.TB, dir string) Config {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("containers need root")
 	}
 	var id [4]byte
 	rand.Read(id[:])
 	instance := hex.EncodeToString(id[:])
-	root := filepath.Join(t.TempDir(), "runtime")
+	root := filepath.Join(dir, "runtime")
 	t.Cleanup(func() { checkClean(t, root, instance) })
 	return Config{
 		Root: root, Instance: instance, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),

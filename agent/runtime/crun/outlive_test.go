@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if config := os.Getenv(childEnv); config != "" {
 		child(config)
 	}
+	if config := os.Getenv(restlessEnv); config != "" {
+		restless(config)
+	}
 	os.Exit(m.Run())
 }
 

@@ -1,13 +1,14 @@
 package crun
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -114,7 +115,8 @@ func supervisorsOf(root string) (map[string]int, error) {
 		if err != nil {
 			continue
 		}
-		if id := supervises(pid, root); id != "" {
+		// conmon, before it becomes the OCI runtime in a child, looks like two.
+		if id := supervises(pid, root); id != "" && (found[id] == 0 || pid < found[id]) {
 			found[id] = pid
 		}
 	}
@@ -128,13 +130,16 @@ func supervises(pid int, root string) string {
 	if err != nil {
 		return ""
 	}
-	args := bytes.Split(line, []byte{0})
-	for i, arg := range args[:len(args)-1] {
-		if string(arg) == "--bundle" {
-			if dir, id := filepath.Split(string(args[i+1])); filepath.Clean(dir) == filepath.Join(root, containersDir) {
-				return id
-			}
+	// Each option is followed by its value. No program but conmon has this one.
+	args := strings.Split(string(line), "\x00")
+	value := func(option string) string {
+		if i := slices.Index(args, option); i >= 0 && i+1 < len(args) {
+			return args[i+1]
 		}
+		return ""
 	}
-	return ""
+	if value("--exit-dir") != filepath.Join(root, exitsDir) {
+		return ""
+	}
+	return value("--cid")
 }

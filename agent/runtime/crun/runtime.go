@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -256,7 +257,7 @@ func (r *Runtime) ensureSeen(paths []string) error {
 	return nil
 }
 
-func (r *Runtime) isCrun() bool { return filepath.Base(r.oci) == "crun" }
+func (r *Runtime) isCrun() bool { return strings.HasPrefix(filepath.Base(r.oci), "crun") }
 
 // ociArgs come before every command of the OCI runtime.
 func (r *Runtime) ociArgs() []string {

@@ -190,6 +190,7 @@ func (r *Runtime) supervise(ctx context.Context, id string) (pid int, conmon *pr
 		return 0, nil, fmt.Errorf("run conmon: %w", err)
 	}
 	conmon, err = openProcess(cmd.Process.Pid)
+	cmd.Process.Release() // this handle is the better one
 	if err != nil {
 		return 0, nil, err
 	}

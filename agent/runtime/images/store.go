@@ -20,6 +20,7 @@ import (
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay/overlayutils"
 	"github.com/containerd/errdefs"
+	containerdlog "github.com/containerd/log"
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/berth/berth/agent/runtime/internal/keylock"
@@ -58,6 +59,11 @@ type Store struct {
 func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Store, err error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make the image store's directory: %w", err)
+	}
+	// containerd's libraries write to a logger of their own. What of it matters
+	// comes back as errors, but for warnings of what a host lacks and we don't need.
+	if err := containerdlog.SetLevel("error"); err != nil {
+		return nil, err
 	}
 	content, err := local.NewStore(filepath.Join(dir, "content"))
 	if err != nil {
