@@ -31,7 +31,10 @@ type Images interface {
 	// Import reads an OCI layout tar or a docker-archive, gzipped or not, and
 	// returns what it held. ref names an image that the archive leaves unnamed.
 	Import(ctx context.Context, r io.Reader, ref string) ([]Image, error)
+	// ListImages returns all present images, by reference.
 	ListImages(ctx context.Context) ([]Image, error)
+	// RemoveImage removes a name, or returns ErrNotFound. Containers made from the
+	// image stay as they are.
 	RemoveImage(ctx context.Context, ref string) error
 }
 
@@ -61,7 +64,8 @@ func (e *PullError) Unwrap() error { return e.Err }
 type Containers interface {
 	// CreateSandbox makes the task's cgroup with its hard limits.
 	CreateSandbox(ctx context.Context, s Sandbox) error
-	// RemoveSandbox removes the cgroup and all containers left in it.
+	// RemoveSandbox removes the cgroup and all containers left in it. One that is
+	// not there is no error.
 	RemoveSandbox(ctx context.Context, id string) error
 	// Sandboxes lists the IDs of all there are.
 	Sandboxes(ctx context.Context) ([]string, error)
@@ -73,16 +77,18 @@ type Containers interface {
 	Start(ctx context.Context, id string) error
 	// Status tells how it stands.
 	Status(ctx context.Context, id string) (Status, error)
-	// Wait returns when the container has exited, whoever started it.
+	// Wait returns when the container has exited, whoever started it, or is removed
+	// (ErrNotFound).
 	Wait(ctx context.Context, id string) (Status, error)
 	// Signal sends a signal to the container's first process; "SIGTERM",
-	// "TERM" and "15" are the same. A container that has exited is no error.
+	// "TERM" and "15" are the same. A container that does not run is no error.
 	Signal(ctx context.Context, id, signal string) error
 	// Exec runs a command inside and returns when it ended or ctx did, in which
-	// case the command is killed.
+	// case the command is killed and the error is ctx's. What the command started
+	// and left behind is killed too.
 	Exec(ctx context.Context, id string, e Exec) (ExecResult, error)
 	// Remove ends the container if need be and removes all that was made for it,
-	// but not its output: see LogPath.
+	// but not its output: see LogPath. One that is not there is no error.
 	Remove(ctx context.Context, id string) error
 	// ListContainers lists all of the instance, in any state.
 	ListContainers(ctx context.Context) ([]Status, error)

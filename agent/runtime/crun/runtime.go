@@ -108,7 +108,7 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	}
 	defer func() {
 		if err != nil {
-			r.letGo()
+			r.Close()
 		}
 	}()
 	if r.store, err = images.Open(ctx, filepath.Join(root, imagesDir), c.Log); err != nil {

@@ -230,6 +230,9 @@ func readSync(r io.Reader) (pid int, err error) {
 	if err := json.Unmarshal(line, &said); err != nil {
 		return 0, fmt.Errorf("conmon said %q: %w", line, err)
 	}
+	if said.Data <= 0 && strings.TrimSpace(said.Message) == "" {
+		return 0, errors.New("the OCI runtime did not say why")
+	}
 	if said.Data <= 0 {
 		return 0, errors.New(lastLine([]byte(said.Message)))
 	}
