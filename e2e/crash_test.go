@@ -76,11 +76,9 @@ func crashJobs(rng *rand.Rand, seed uint64) []*crashJob {
 	return jobs
 }
 
-// Kills Berth at random moments while clients launch and stop tasks. What was
-// acknowledged is there, what runs was run once and says everything once, what
-// ended tells its code, and the host holds what the running tasks need, and no more.
-func TestCrashes(t *testing.T) {
-	t.Parallel()
+// crashSeed is what a test's random choices follow from.
+func crashSeed(t *testing.T) uint64 {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("BERTH_CRASH_SEED"); s != "" {
 		var err error
@@ -89,6 +87,15 @@ func TestCrashes(t *testing.T) {
 		}
 	}
 	t.Logf("BERTH_CRASH_SEED=%d", seed)
+	return seed
+}
+
+// Kills Berth at random moments while clients launch and stop tasks. What was
+// acknowledged is there, what runs was run once and says everything once, what
+// ended tells its code, and the host holds what the running tasks need, and no more.
+func TestCrashes(t *testing.T) {
+	t.Parallel()
+	seed := crashSeed(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	h := newHost(t)
 	h.settle(t, rng)

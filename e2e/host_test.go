@@ -56,11 +56,11 @@ func TestMain(m *testing.M) {
 		}
 		code := m.Run()
 		if shared.h != nil {
-			shared.h.down()
-			os.RemoveAll(shared.h.dir)
-			if shared.h.failed {
+			if err := shared.h.down(); err != nil {
+				fmt.Fprintf(os.Stderr, "berth down of the shared installation: %v\n", err)
 				code = 1
 			}
+			os.RemoveAll(shared.h.dir)
 		}
 		return code
 	}())
@@ -73,7 +73,6 @@ type host struct {
 	cmd    *exec.Cmd
 	exited chan struct{}
 	out    *os.File
-	failed bool
 	ecs    *ecs.Client
 	logs   *cloudwatchlogs.Client
 	env    []string
@@ -116,6 +115,13 @@ func newHost(t *testing.T, flags ...string) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newHostIn(t, dir, flags...)
+}
+
+// newHostIn is newHost with a data directory of the test's choice, which is
+// removed with it.
+func newHostIn(t *testing.T, dir string, flags ...string) *host {
+	t.Helper()
 	h := &host{dir: dir, flags: append([]string{"--cpu-overcommit", "64", "--memory-overcommit", "16"}, flags...)}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -136,15 +142,21 @@ func newHost(t *testing.T, flags ...string) *host {
 // prepare imports the image and makes what the tests take for granted.
 func (h *host) prepare(t *testing.T) {
 	t.Helper()
+	h.importProbe(t)
+	if _, err := h.ecs.CreateCluster(t.Context(), &ecs.CreateClusterInput{CapacityProviders: []string{"FARGATE", "FARGATE_SPOT"}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// importProbe imports the image of the probe.
+func (h *host) importProbe(t *testing.T) {
+	t.Helper()
 	f, err := os.Open(built.image)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	if _, err := local.Dial(h.dir).ImportImage(t.Context(), f, ""); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.ecs.CreateCluster(t.Context(), &ecs.CreateClusterInput{CapacityProviders: []string{"FARGATE", "FARGATE_SPOT"}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -263,7 +275,6 @@ func (h *host) down() error {
 		}
 	}
 	if left := leftovers(id, h.dir); len(left) > 0 {
-		h.failed = true
 		return fmt.Errorf("left on the host:\n%s", strings.Join(left, "\n"))
 	}
 	return nil
