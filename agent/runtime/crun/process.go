@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +19,8 @@ import (
 type process struct {
 	pid int
 	fd  *os.File // pidfd, readable when the process has ended
+
+	closed atomic.Bool
 }
 
 // openProcess returns an error that is unix.ESRCH if there is none.
@@ -29,14 +32,18 @@ func openProcess(pid int) (*process, error) {
 	return &process{pid: pid, fd: os.NewFile(uintptr(fd), "pidfd")}, nil
 }
 
-func (p *process) Close() { p.fd.Close() }
+// Close makes Wait return.
+func (p *process) Close() {
+	p.closed.Store(true)
+	p.fd.Close()
+}
 
 // Wait returns nil when the process has ended, or os.ErrClosed when Close was
 // called. It holds no thread while it waits.
 func (p *process) Wait() error {
 	raw, err := p.fd.SyscallConn()
 	if err != nil {
-		return err
+		return err // os.ErrClosed
 	}
 	var pollErr error
 	err = raw.Read(func(fd uintptr) bool {
@@ -49,12 +56,15 @@ func (p *process) Wait() error {
 			return err != nil || n > 0
 		}
 	})
+	if err != nil && p.closed.Load() {
+		return os.ErrClosed
+	}
 	return errors.Join(err, pollErr)
 }
 
 // WaitContext is Wait, until ctx ends.
 func (p *process) WaitContext(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { p.fd.Close() })
+	stop := context.AfterFunc(ctx, p.Close)
 	defer stop()
 	if err := p.Wait(); err != nil {
 		if ctx.Err() != nil {

@@ -85,8 +85,8 @@ func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 	}
 	// From here on to the rename, a crash leaves a container of which only the OCI
 	// runtime knows whether it runs.
-	at := time.Now()
-	if err := r.release(ctx, id); err != nil {
+	at := time.Now().Round(0) // the wall clock's alone, as a file keeps it
+	if err := r.release(ctx, id, at); err != nil {
 		init.Close()
 		conmon.Close()
 		return err
@@ -97,9 +97,13 @@ func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 }
 
 // release lets the process that waits in a made container become its program.
-func (r *Runtime) release(ctx context.Context, id string) error {
+// The time of the file that it leaves is at.
+func (r *Runtime) release(ctx context.Context, id string, at time.Time) error {
 	starting := r.file(id, startingFile)
 	if err := os.WriteFile(starting, nil, 0o600); err != nil {
+		return err
+	}
+	if err := os.Chtimes(starting, at, at); err != nil {
 		return err
 	}
 	if err := r.releaseOnce(ctx, id); err != nil {

@@ -322,10 +322,10 @@ func (r *suite) reopen(t *testing.T) {
 	if s := r.status(t, created); s.State != runtime.Created {
 		t.Errorf("created: %+v", s)
 	}
-	if s := r.status(t, running); s.State != runtime.Running || s.PID != was.PID {
+	if s := r.status(t, running); s.State != runtime.Running || s.PID != was.PID || !s.StartedAt.Equal(was.StartedAt) {
 		t.Errorf("running: %+v, was %+v", s, was)
 	}
-	if s := r.status(t, exited); s.State != runtime.Exited || s.ExitCode != 6 || !s.FinishedAt.Equal(before.FinishedAt) {
+	if s := r.status(t, exited); s.State != runtime.Exited || s.ExitCode != 6 || !s.StartedAt.Equal(before.StartedAt) || !s.FinishedAt.Equal(before.FinishedAt) {
 		t.Errorf("exited: %+v, was %+v", s, before)
 	}
 	if res, err := r.Exec(ctx, running, runtime.Exec{Args: []string{program, "print=inside"}}); err != nil || res.Output != "inside\n" {
