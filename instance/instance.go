@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -141,20 +142,32 @@ func newKeys(account string) Keys {
 	}
 }
 
-// lock takes the file's lock, which ends with the process however that ends.
+// lockPatience is how long lock waits for one that may just be let go of.
+const lockPatience = time.Second
+
+// lock takes the file's lock, which ends with the process however that ends. A
+// process that is killed while it starts another one (a container's) leaves the
+// lock to that one until it has become its program: so a lock that is held is
+// asked for a little longer.
 func lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock file: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for until := time.Now().Add(lockPatience); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(until) {
+			continue
+		}
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, ErrRunning
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return f, nil
 }
 
 // once reads the file into v, or makes it from first.
