@@ -61,6 +61,8 @@ type Backend struct {
 	dir    string
 	log    *slog.Logger
 	lock   *os.File
+	// reserve is how many bytes must be free on the disk for a commit.
+	reserve uint64
 
 	compacted atomic.Int64 // revisions before it are, or soon will be
 	stop      context.CancelFunc
@@ -106,7 +108,7 @@ func open(ctx context.Context, cfg Config, c *embed.Config) (*Backend, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	b := &Backend{dir: cfg.Dir, log: cfg.Log}
+	b := &Backend{dir: cfg.Dir, log: cfg.Log, reserve: reserve}
 	b.stopping, b.stop = context.WithCancel(context.Background())
 	var err error
 	if b.lock, err = lock(cfg.Dir); err != nil {
@@ -213,6 +215,9 @@ func (b *Backend) Load(ctx context.Context, each func(path string, value []byte,
 // its log before any later one, or was dropped: so doubt ends with the next
 // commit, as the store wants it.
 func (b *Backend) Commit(ctx context.Context, guards []store.Guard, ops []store.Op) (int64, error) {
+	if err := b.hasRoom(); err != nil {
+		return 0, err
+	}
 	compares := make([]clientv3.Cmp, 0, len(guards))
 	for _, g := range guards {
 		compares = append(compares, clientv3.Compare(clientv3.ModRevision(g.Path), "=", g.Rev))

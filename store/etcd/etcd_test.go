@@ -3,6 +3,7 @@ package etcd
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -160,6 +161,28 @@ func TestFull(t *testing.T) {
 	defer s.Close()
 	if err := write(s, "f", 1); err != nil {
 		t.Errorf("opened anew, it says %v", err)
+	}
+}
+
+// A disk that is about to be full takes nothing more, and the store goes on.
+func TestDiskFull(t *testing.T) {
+	b, err := Open(t.Context(), config(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	op := []store.Op{{Path: prefix + "-/-/test/thing/a", Value: []byte("x")}}
+	before, err := b.Commit(t.Context(), nil, op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.reserve = 1 << 62
+	if _, err := b.Commit(t.Context(), nil, op); err == nil || errors.Is(err, store.ErrUnknown) || !strings.Contains(err.Error(), b.dir) {
+		t.Errorf("without room: %v, want a refusal that names the directory", err)
+	}
+	b.reserve = reserve
+	if after, err := b.Commit(t.Context(), nil, op); err != nil || after != before+1 {
+		t.Errorf("with room again: revision %d, %v, want %d", after, err, before+1)
 	}
 }
 
