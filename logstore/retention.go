@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/berth/berth/internal/disk"
 )
 
 func (s *Store) expireLoop() {
@@ -83,6 +85,9 @@ func (s *Store) expire(g *Group, name string, cutoff int64) error {
 		st.First, st.HasEvents = eventPosition(it.Key()).Time, true
 	}
 	if err := it.Close(); err != nil {
+		return err
+	}
+	if err := disk.Room(s.dir, s.reserve); err != nil {
 		return err
 	}
 	b := s.begin()

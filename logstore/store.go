@@ -9,6 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
+
+	"github.com/berth/berth/internal/disk"
 )
 
 // What an operation may find wrong.
@@ -33,15 +35,21 @@ const (
 	blockSize  = 64 << 10
 )
 
+// reserve is how many bytes must be free on the disk for a write: what memtables
+// and a compaction of the newest level may need.
+const reserve = 64 << 20
+
 // expireEvery is how often events past their group's retention are deleted. They
 // are not shown from the moment they expire.
 const expireEvery = time.Hour
 
 // Store is an open log store. Its methods may be called by many goroutines.
 type Store struct {
-	db  *pebble.DB
-	now func() time.Time
-	log *slog.Logger
+	dir     string
+	reserve uint64 // as the constant, but in tests
+	db      *pebble.DB
+	now     func() time.Time
+	log     *slog.Logger
 
 	// mu makes writes one by one, up to their place in the write-ahead log;
 	// syncing it happens outside.
@@ -91,7 +99,7 @@ func openStore(dir string, now func() time.Time, log *slog.Logger) (*Store, erro
 	if err != nil {
 		return nil, fmt.Errorf("open the log store %s: %w", dir, err)
 	}
-	s := &Store{db: db, now: now, log: log, groups: map[groupName]*Group{}, stop: make(chan struct{})}
+	s := &Store{dir: dir, reserve: reserve, db: db, now: now, log: log, groups: map[groupName]*Group{}, stop: make(chan struct{})}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the log store %s: %w", dir, err), db.Close())
 	}
@@ -174,7 +182,11 @@ func (s *Store) next() uint64 {
 // commit gives the batch its place in the write-ahead log and unlocks mu, then
 // waits until it is synced.
 func (s *Store) commit(b *pebble.Batch) error {
-	err := b.Set(seqKey, be(s.seq), nil)
+	// After a write that failed Pebble takes no more: so it doesn't get to that.
+	err := disk.Room(s.dir, s.reserve)
+	if err == nil {
+		err = b.Set(seqKey, be(s.seq), nil)
+	}
 	if err == nil {
 		err = s.db.ApplyNoSyncWait(b, pebble.Sync)
 	}

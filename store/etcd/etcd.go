@@ -28,6 +28,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/berth/berth/internal/disk"
 	"github.com/berth/berth/store"
 )
 
@@ -40,6 +41,10 @@ const (
 	// compacted away when there are compactEvery more.
 	keep         = 1000
 	compactEvery = 2000
+	// reserve is how many bytes must be free on the disk for a commit: the next
+	// segment of etcd's log (64 MiB, taken ahead of its use) and some for its
+	// database to grow by.
+	reserve = 96 << 20
 	// loadPage is how many records are read at once at start.
 	loadPage = 5000
 	// readyWithin bounds the start: replaying the log of a crashed member may
@@ -56,13 +61,12 @@ type Config struct {
 
 // Backend is the engine.
 type Backend struct {
-	server *embed.Etcd
-	client *clientv3.Client
-	dir    string
-	log    *slog.Logger
-	lock   *os.File
-	// reserve is how many bytes must be free on the disk for a commit.
-	reserve uint64
+	server  *embed.Etcd
+	client  *clientv3.Client
+	dir     string
+	log     *slog.Logger
+	lock    *os.File
+	reserve uint64 // as the constant, but in tests
 
 	compacted atomic.Int64 // revisions before it are, or soon will be
 	stop      context.CancelFunc
@@ -215,7 +219,8 @@ func (b *Backend) Load(ctx context.Context, each func(path string, value []byte,
 // its log before any later one, or was dropped: so doubt ends with the next
 // commit, as the store wants it.
 func (b *Backend) Commit(ctx context.Context, guards []store.Guard, ops []store.Op) (int64, error) {
-	if err := b.hasRoom(); err != nil {
+	// etcd ends the process when it can't write: so it doesn't get to that.
+	if err := disk.Room(b.dir, b.reserve); err != nil {
 		return 0, err
 	}
 	compares := make([]clientv3.Cmp, 0, len(guards))
