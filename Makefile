@@ -4,6 +4,8 @@
 # make lint    formatting, vet
 SHELL := /bin/bash
 DATA_DIR ?= /var/lib/berth
+# more flags of `berth up`, such as --listen 127.0.0.1:0
+UP_FLAGS ?=
 export CGO_ENABLED ?= 0
 
 .PHONY: build up down test lint bench fuzz docs clean
@@ -22,7 +24,7 @@ bin/hello.tar: examples/hello/*.go examples/hello/image/*.go
 
 up: build bin/hello.tar
 	@scripts/host-packages run
-	bin/berth up --detach --data-dir $(DATA_DIR)
+	bin/berth up --detach --data-dir $(DATA_DIR) $(UP_FLAGS)
 	bin/berth image import --data-dir $(DATA_DIR) bin/hello.tar
 	@eval "$$(bin/berth env --data-dir $(DATA_DIR))" && go run ./examples/hello/run -definition examples/hello/task-definition.json
 	@echo

@@ -109,11 +109,16 @@ func TestCrashes(t *testing.T) {
 	jobs := crashJobs(rng, seed)
 	crashing, calm := context.WithCancel(t.Context())
 	defer calm()
+	ctx, giveUp := context.WithCancel(t.Context()) // when Berth doesn't start again
+	defer giveUp()
 	crashed := make(chan error, 1)
 	var kills int
 	go func() {
 		var err error
 		kills, err = h.crash(crashing, rand.New(rand.NewPCG(seed, 1)))
+		if err != nil {
+			giveUp()
+		}
 		crashed <- err
 	}()
 	began := time.Now()
@@ -126,7 +131,7 @@ func TestCrashes(t *testing.T) {
 	for c := range crashClients {
 		clients.Go(func() {
 			for j := range queue {
-				if err := h.do(t.Context(), j, definitions[j.kind], subnets[c%len(subnets)], group); err != nil {
+				if err := h.do(ctx, j, definitions[j.kind], subnets[c%len(subnets)], group); err != nil {
 					t.Errorf("%s %s: %v", j.kind, j.token, err)
 				}
 			}

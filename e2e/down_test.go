@@ -73,6 +73,28 @@ func TestKillDuringDown(t *testing.T) {
 	}
 }
 
+// Kills Berth while it starts for the first time. berth down leaves nothing.
+func TestKillDuringFirstStart(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(crashSeed(t), 0))
+	for range 8 {
+		h := &host{dir: t.TempDir()}
+		if err := h.spawn(); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Duration(rng.IntN(500)) * time.Millisecond)
+		h.kill()
+		os.Remove(h.said)
+		if _, err := os.Stat(filepath.Join(h.dir, "instance.json")); errors.Is(err, fs.ErrNotExist) {
+			continue // nothing was made yet
+		}
+		if err := h.down(); err != nil {
+			t.Error(err)
+		}
+		os.Remove(h.said)
+	}
+}
+
 // Kills Berth while it imports an image. The image is there or it isn't; what
 // was cut off leaves nothing.
 func TestKillDuringImport(t *testing.T) {

@@ -61,6 +61,7 @@ func TestMain(m *testing.M) {
 				code = 1
 			}
 			os.RemoveAll(shared.h.dir)
+			os.Remove(shared.h.said)
 		}
 		return code
 	}())
@@ -73,6 +74,7 @@ type host struct {
 	cmd    *exec.Cmd
 	exited chan struct{}
 	out    *os.File
+	said   string // file of all that it has printed
 	ecs    *ecs.Client
 	logs   *cloudwatchlogs.Client
 	env    []string
@@ -131,6 +133,7 @@ func newHostIn(t *testing.T, dir string, flags ...string) *host {
 			t.Errorf("berth down: %v", err)
 		}
 		os.RemoveAll(dir)
+		os.Remove(h.said)
 	})
 	if err := h.start(); err != nil {
 		t.Fatal(err)
@@ -175,7 +178,10 @@ func (h *host) start() error {
 // spawn runs `berth up`.
 func (h *host) spawn() error {
 	var err error
-	if h.out, err = os.OpenFile(filepath.Join(h.dir, "output"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
+	if h.said == "" {
+		h.said = filepath.Join(os.TempDir(), "berth-e2e-output-"+filepath.Base(filepath.Dir(h.dir))+"-"+filepath.Base(h.dir))
+	}
+	if h.out, err = os.OpenFile(h.said, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
 		return err
 	}
 	listen := h.listen
@@ -273,6 +279,7 @@ func (h *host) down() error {
 			h.kill()
 			return errors.New("berth did not end within 20 s of berth down")
 		}
+		h.out.Close()
 	}
 	if left := leftovers(id, h.dir); len(left) > 0 {
 		return fmt.Errorf("left on the host:\n%s", strings.Join(left, "\n"))
@@ -293,7 +300,7 @@ func (h *host) id() string {
 }
 
 func (h *host) output() string {
-	b, err := os.ReadFile(filepath.Join(h.dir, "output"))
+	b, err := os.ReadFile(h.said)
 	if err != nil {
 		return err.Error()
 	}
