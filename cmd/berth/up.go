@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -174,11 +175,21 @@ func (d *down) Run(g *cli.Globals) error {
 // starts the same parts, on a port that nobody is told, to do so.
 func cleanUp(ctx context.Context, dir string) error {
 	keys, err := instance.ReadKeys(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // its first start didn't get to making anything
+	}
+	if err != nil {
+		return err
+	}
+	last, err := instance.ReadEndpoint(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		last.Region, err = "us-east-1", nil // it never listened
+	}
 	if err != nil {
 		return err
 	}
 	b, err := start(ctx, Config{
-		DataDir: dir, Listen: "127.0.0.1:0", Account: keys.Account, Region: "us-east-1", CPUOvercommit: 1, MemoryOvercommit: 1,
+		DataDir: dir, Listen: "127.0.0.1:0", Account: keys.Account, Region: last.Region, CPUOvercommit: 1, MemoryOvercommit: 1,
 		Verify: true, StoppedRetention: time.Hour, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
