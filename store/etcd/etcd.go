@@ -118,7 +118,10 @@ func open(ctx context.Context, cfg Config, c *embed.Config) (*Backend, error) {
 	if b.lock, err = lock(cfg.Dir); err != nil {
 		return nil, err
 	}
-	if b.server, err = embed.StartEtcd(c); err != nil {
+	if err = removeCutOff(cfg.Dir); err == nil {
+		b.server, err = embed.StartEtcd(c)
+	}
+	if err != nil {
 		b.Close()
 		return nil, err
 	}

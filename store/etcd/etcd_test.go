@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,9 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
+	"go.uber.org/zap"
 
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
@@ -183,6 +187,59 @@ func TestDiskFull(t *testing.T) {
 	b.reserve = reserve
 	if after, err := b.Commit(t.Context(), nil, op); err != nil || after != before+1 {
 		t.Errorf("with room again: revision %d, %v, want %d", after, err, before+1)
+	}
+}
+
+// A first start that was cut off when etcd's log was made, and empty.
+func TestFirstStartCutOff(t *testing.T) {
+	dir := t.TempDir()
+	b, err := Open(t.Context(), config(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// The log's first record says whose it is.
+	path := filepath.Join(dir, "member", "wal")
+	w, err := wal.OpenForRead(zap.NewNop(), path, &walpb.Snapshot{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whose, _, entries, err := w.ReadAll()
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("%d entries, %v", len(entries), err)
+	}
+	if err := os.RemoveAll(path); err != nil {
+		t.Fatal(err)
+	}
+	empty, err := wal.Create(zap.NewNop(), path, whose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := empty.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if b, err = Open(ctx, config(dir)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(ctx, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := write(s, "f", 1); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// What has entries stays.
+	s = openStore(t, dir)
+	defer s.Close()
+	if _, ok := store.Families.Get(s.View(), scope.Key("f")); !ok {
+		t.Error("a record is gone")
 	}
 }
 
