@@ -181,7 +181,8 @@ func (b *berth) await(task, state string) error {
 		case got == state:
 			return nil
 		case got == "STOPPED":
-			return fmt.Errorf("the task stopped: %s", aws.ToString(out.Tasks[0].StoppedReason))
+			c := out.Tasks[0].Containers[0]
+			return fmt.Errorf("the task stopped: %s; exit code %d, %s", aws.ToString(out.Tasks[0].StoppedReason), aws.ToInt32(c.ExitCode), aws.ToString(c.Reason))
 		case time.Now().After(deadline):
 			return fmt.Errorf("the task is still %s", got)
 		}

@@ -84,8 +84,10 @@ func crun(dir, image, program string) (*peer, error) {
 	}
 	root := filepath.Join(dir, "crun")
 	bundle := filepath.Join(root, "bundle")
-	if err := os.MkdirAll(filepath.Join(bundle, "rootfs"), 0o755); err != nil {
-		return nil, err
+	for _, d := range []string{"dev", "proc"} {
+		if err := os.MkdirAll(filepath.Join(bundle, "rootfs", d), 0o755); err != nil {
+			return nil, err
+		}
 	}
 	b, err := os.ReadFile(program)
 	if err != nil {
@@ -94,23 +96,12 @@ func crun(dir, image, program string) (*peer, error) {
 	if err := os.WriteFile(filepath.Join(bundle, "rootfs", "probe"), b, 0o755); err != nil {
 		return nil, err
 	}
-	namespaces := []map[string]string{{"type": "pid"}, {"type": "mount"}, {"type": "uts"}, {"type": "ipc"}, {"type": "network"}}
-	spec, err := json.Marshal(map[string]any{
-		"ociVersion": "1.0.2",
-		"process":    map[string]any{"args": []string{"/probe", "wait"}, "cwd": "/", "user": map[string]int{"uid": 0, "gid": 0}},
-		"root":       map[string]any{"path": "rootfs"},
-		"mounts":     []map[string]any{{"destination": "/proc", "type": "proc", "source": "proc"}},
-		"linux":      map[string]any{"namespaces": namespaces},
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(bundle, "config.json"), spec, 0o644); err != nil {
+	if err := defaultSpec(bundle); err != nil {
 		return nil, err
 	}
 	// crun refuses a host whose cgroup v1 tree also holds a cgroup2 mount with
-	// controllers, so it runs where that mount is gone.
-	script := `umount /sys/fs/cgroup/unified 2>/dev/null; exec crun --root "$1" --cgroup-manager=cgroupfs run -d --bundle "$2" "$3" </dev/null >/dev/null 2>&1`
+	// controllers, so it runs where a tmpfs covers that mount.
+	script := `[ -d /sys/fs/cgroup/unified ] && mount -t tmpfs tmpfs /sys/fs/cgroup/unified; exec crun --root "$1" --cgroup-manager=cgroupfs run -d --bundle "$2" "$3" </dev/null >/dev/null 2>&1`
 	state := filepath.Join(root, "state")
 	return &peer{
 		name: "crun run (bare)",
@@ -118,8 +109,31 @@ func crun(dir, image, program string) (*peer, error) {
 			return command("unshare", "-m", "sh", "-c", script, "sh", state, bundle, n)
 		},
 		remove: func(n string) error {
-			return command("unshare", "-m", "sh", "-c", `umount /sys/fs/cgroup/unified 2>/dev/null; exec crun --root "$1" delete -f "$2"`, "sh", state, n)
+			return command("unshare", "-m", "sh", "-c", `[ -d /sys/fs/cgroup/unified ] && mount -t tmpfs tmpfs /sys/fs/cgroup/unified; exec crun --root "$1" delete -f "$2"`, "sh", state, n)
 		},
 		close: func() {},
 	}, nil
+}
+
+// defaultSpec writes the configuration that `crun spec` proposes, with the
+// probe as its program.
+func defaultSpec(bundle string) error {
+	path := filepath.Join(bundle, "config.json")
+	if err := command("crun", "spec", "--bundle", bundle); err != nil {
+		return err
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var spec map[string]any
+	if err := json.Unmarshal(b, &spec); err != nil {
+		return err
+	}
+	process := spec["process"].(map[string]any)
+	process["args"], process["terminal"] = []string{"/probe", "wait"}, false
+	if b, err = json.Marshal(spec); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o644)
 }
