@@ -45,9 +45,9 @@ func writeStatus(out io.Writer, s local.Status, now time.Time) error {
 	for _, n := range s.Nodes {
 		fmt.Fprintf(w, "%.8s\t%s\t%s\t%d\t%d of %d\t%d of %d\t%d CPU units, %d MiB\n", n.ID, n.Name, n.Status, n.Tasks, n.CPUReserved, n.CPU, n.MemoryReserved, n.Memory, n.HostCPU, n.HostMemory)
 	}
-	fmt.Fprintln(w, "\nTASK\tCLUSTER\tDEFINITION\tSTATUS\tADDRESS\tPUBLIC\tZONE\tAGE")
+	fmt.Fprintln(w, "\nTASK\tCLUSTER\tDEFINITION\tSTATUS\tADDRESS\tPUBLIC\tZONE\tAGE\tDOING")
 	for _, t := range s.Tasks {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Cluster, t.Definition, t.State, t.Address, dash(t.Public), t.Zone, now.Sub(t.Created).Round(time.Second))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Cluster, t.Definition, t.State, t.Address, dash(t.Public), t.Zone, now.Sub(t.Created).Round(time.Second), dash(t.Doing))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -52,7 +52,9 @@ type NodeStatus struct {
 // TaskStatus is one task that has not stopped.
 type TaskStatus struct {
 	ID, Cluster, Definition, State, Address, Public, Zone string
-	Created                                               time.Time
+	// Doing is what the node does for it or waits for: "pull web", or "".
+	Doing   string
+	Created time.Time
 }
 
 // LoopStatus is how one control loop does.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -50,7 +52,7 @@ func (b *berth) status(context.Context) (local.Status, error) {
 	view := b.store.View()
 	s := local.Status{
 		Instance: b.instance.ID, PID: os.Getpid(), Started: b.started, Endpoint: b.endpoint.URL, Region: b.cfg.Region, Account: b.cfg.Account,
-		Verified: b.cfg.Verify, PublicPool: b.cfg.PublicPool.String(), Notes: b.notes,
+		Verified: b.cfg.Verify, PublicPool: b.cfg.PublicPool.String(), Notes: slices.Clone(b.notes),
 	}
 	for n := range store.Nodes.All(view) {
 		load := place.Load(n, store.Tasks.By(view, store.TasksByNode, n.ID))
@@ -60,13 +62,18 @@ func (b *berth) status(context.Context) (local.Status, error) {
 			CPUReserved: load.CPU, MemoryReserved: load.Memory,
 		})
 	}
+	node := b.agent.Status()
+	doing := map[string]string{}
+	for _, t := range node.Tasks {
+		doing[t.ID] = strings.Join(t.Doing, ", ")
+	}
 	for t := range store.Tasks.All(view) {
 		if t.Last == state.Stopped {
 			continue
 		}
 		ts := local.TaskStatus{
 			ID: t.ID, Cluster: t.Cluster, Definition: fmt.Sprintf("%s:%d", t.Family, t.Revision), State: t.Last.String(),
-			Address: t.Interface.Address.String(), Zone: t.Zone, Created: t.CreatedAt,
+			Address: t.Interface.Address.String(), Zone: t.Zone, Doing: doing[t.ID], Created: t.CreatedAt,
 		}
 		if t.Interface.Public.IsValid() {
 			ts.Public = t.Interface.Public.String()
@@ -79,11 +86,11 @@ func (b *berth) status(context.Context) (local.Status, error) {
 		ls.LastError = key + ": " + err.Error()
 	}
 	s.Loops = append(s.Loops, ls)
-	node := b.agent.Status()
-	for what, err := range map[string]string{"The node's reports are not accepted: ": node.ReportError, "The host doesn't carry the VPC's plan: ": node.NetworkError} {
-		if err != "" {
-			s.Notes = append(s.Notes, what+err)
-		}
+	if node.ReportError != "" {
+		s.Notes = append(s.Notes, "The node's reports are not accepted: "+node.ReportError)
+	}
+	if node.NetworkError != "" {
+		s.Notes = append(s.Notes, "The host doesn't carry the VPC's plan: "+node.NetworkError)
 	}
 	return s, nil
 }

@@ -107,7 +107,6 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	b.closer = append(b.closer, b.agent.Close)
 	b.reaper = control.New("reaper", b.store, reaper.New(b.store, time.Now, cfg.StoppedRetention), reaper.On(), b.log)
 	b.run("dispatch", func() error { return reports.Connect(loops, b.node.ID, b.agent) })
 	b.run("nodes", func() error { return nodes.Watch(loops, b.store, b.node.ID, time.Now) })
@@ -231,7 +230,8 @@ func (b *berth) wait(ctx context.Context) error {
 	return errors.Join(err, b.close())
 }
 
-// close ends all parts, the last one opened first. Tasks run on.
+// close ends all parts: what works, then what it works on, the last one opened
+// first. Tasks run on.
 func (b *berth) close() error {
 	b.stop()
 	var errs []error
