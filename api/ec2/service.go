@@ -37,8 +37,7 @@ type Service struct {
 	ledger *fidelity.Ledger
 }
 
-// New returns the EC2 API. It panics when the embedded ledger is malformed,
-// which its test keeps from happening.
+// New returns the EC2 API.
 func New(cfg Config) *Service {
 	return &Service{store: cfg.Store, now: cfg.Now, log: cfg.Log, prefix: cfg.DefaultPrefix, ledger: Ledger()}
 }
@@ -47,14 +46,7 @@ func New(cfg Config) *Service {
 var ledgerText []byte
 
 // Ledger is what Berth does with each field of the EC2 operations that it has.
-// It panics when the embedded text is malformed.
-func Ledger() *fidelity.Ledger {
-	l, err := fidelity.Parse("ec2", ledgerText)
-	if err != nil {
-		panic(err)
-	}
-	return l
-}
+func Ledger() *fidelity.Ledger { return fidelity.MustParse("ec2", ledgerText) }
 
 // Inputs are the input structs of the EC2 operations that Berth has, by name.
 func Inputs() map[string]reflect.Type { return fidelity.Inputs((*Service)(nil)) }

@@ -13,15 +13,8 @@ import (
 //go:embed fidelity.txt
 var ledgerText []byte
 
-// Ledger is what Berth does with each field of each ECS operation. It panics
-// when the embedded text is malformed, which a test keeps from happening.
-func Ledger() *fidelity.Ledger {
-	l, err := fidelity.Parse("ecs", ledgerText)
-	if err != nil {
-		panic(err)
-	}
-	return l
-}
+// Ledger is what Berth does with each field of each ECS operation.
+func Ledger() *fidelity.Ledger { return fidelity.MustParse("ecs", ledgerText) }
 
 // Inputs are the input structs of all ECS operations, by name.
 func Inputs() map[string]reflect.Type { return fidelity.Inputs((*ecs.Client)(nil)) }

@@ -33,12 +33,12 @@
 //
 // # Use
 //
-//	l, err := fidelity.Parse("ecs", text)
+//	l := fidelity.MustParse("ecs", text)
 //	problems := l.Audit(fidelity.Inputs((*ecs.Client)(nil)))    // in a test: must be empty
 //	problems = l.AuditMethods(inputs, (*Service)(nil))          // likewise
 //	for _, r := range l.Refusals("RunTask", in) { … }           // for each request
 //
 // A service's Check method, which package wire calls before each operation,
 // turns the first refusal into the service's own error. docs/fidelity.md is
-// written by the program in gen; its test fails when the document is stale.
+// written by cmd/fidelity, whose test fails when the document is stale.
 package fidelity

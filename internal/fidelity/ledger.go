@@ -41,6 +41,16 @@ type line struct {
 	reason   string
 }
 
+// MustParse reads a ledger that is part of the program, whose tests keep it in
+// order. It panics if it is malformed.
+func MustParse(service string, data []byte) *Ledger {
+	l, err := Parse(service, data)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
 // Parse reads a ledger. It returns all errors in it at once, with their lines.
 func Parse(service string, data []byte) (*Ledger, error) {
 	l := &Ledger{Service: service}
