@@ -118,7 +118,6 @@ func (s *Store) DeleteGroup(scope Scope, name string) error {
 		return s.rollback(b, err)
 	}
 	delete(s.groups, groupName{scope, name})
-	s.tails.closeGroup(g.id)
 	return s.commit(b)
 }
 

@@ -48,18 +48,12 @@ func (s *Store) Put(scope Scope, group, stream string, events []Event, c *Cursor
 			return 0, s.rollback(b, err)
 		}
 	}
-	first := s.seq + 1
-	now := s.now().UnixMilli()
 	if len(events) > 0 {
-		if err := s.write(b, g, &st, stream, events, now); err != nil {
+		if err := s.write(b, g, &st, stream, events, s.now().UnixMilli()); err != nil {
 			return 0, s.rollback(b, err)
 		}
 	}
-	if err := s.commit(b); err != nil {
-		return 0, err
-	}
-	s.tails.send(g.id, stream, events, first, now)
-	return st.Seq, nil
+	return st.Seq, s.commit(b)
 }
 
 // write puts the events, and what they change of stream and bytes, in the batch.

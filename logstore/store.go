@@ -57,8 +57,6 @@ type Store struct {
 	groups map[groupName]*Group // values are never changed, but replaced
 	seq    uint64               // last one given out
 
-	tails tails
-
 	stop chan struct{}
 	wg   sync.WaitGroup
 }
@@ -110,7 +108,6 @@ func openStore(dir string, now func() time.Time, log *slog.Logger) (*Store, erro
 func (s *Store) Close() error {
 	close(s.stop)
 	s.wg.Wait()
-	s.tails.closeAll()
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close the log store: %w", err)
 	}

@@ -2,6 +2,7 @@ package logdriver_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,16 +15,29 @@ import (
 	"github.com/berth/berth/agent/logdriver"
 	"github.com/berth/berth/api/logs"
 	"github.com/berth/berth/logstore"
+	"github.com/berth/berth/state"
 )
 
-func setup(b *testing.B) (*logdriver.Shipper, *logstore.Store, string) {
+// told says after each put that it is done.
+type told struct {
+	logdriver.Sink
+	put chan error
+}
+
+func (s told) Put(ctx context.Context, t state.LogTarget, source string, events []state.LogEvent, next int64) error {
+	err := s.Sink.Put(ctx, t, source, events, next)
+	s.put <- err
+	return err
+}
+
+func setup(b *testing.B, wrap func(logdriver.Sink) logdriver.Sink) (*logdriver.Shipper, string) {
 	b.Helper()
 	dir, log := b.TempDir(), slog.New(slog.NewTextHandler(io.Discard, nil))
 	store, err := logstore.Open(filepath.Join(dir, "store"), time.Now, log)
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := logdriver.New(logs.NewSink(store), log)
+	s, err := logdriver.New(wrap(logs.NewSink(store)), log)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -31,12 +45,12 @@ func setup(b *testing.B) (*logdriver.Shipper, *logstore.Store, string) {
 		s.Close()
 		store.Close()
 	})
-	return s, store, filepath.Join(dir, "out")
+	return s, filepath.Join(dir, "out")
 }
 
 // BenchmarkShip is the way of a line from the container's file into the store.
 func BenchmarkShip(b *testing.B) {
-	s, _, path := setup(b)
+	s, path := setup(b, func(s logdriver.Sink) logdriver.Sink { return s })
 	const lines = 200_000
 	var file bytes.Buffer
 	for i := range lines {
@@ -61,14 +75,11 @@ func BenchmarkShip(b *testing.B) {
 	b.ReportMetric(float64(n*lines)/b.Elapsed().Seconds(), "lines/s")
 }
 
-// BenchmarkOneLine is the time until a line is durable and seen by a tail.
+// BenchmarkOneLine is the time until a line is durable.
 func BenchmarkOneLine(b *testing.B) {
-	s, store, path := setup(b)
+	put := make(chan error)
+	s, path := setup(b, func(s logdriver.Sink) logdriver.Sink { return told{s, put} })
 	if err := s.Follow("c", path, &target); err != nil {
-		b.Fatal(err)
-	}
-	tail, err := store.Tail(logstore.Scope(target.Scope), target.Group)
-	if err != nil {
 		b.Fatal(err)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -80,6 +91,8 @@ func BenchmarkOneLine(b *testing.B) {
 		if _, err := f.WriteString(time.Now().Format(time.RFC3339Nano) + " stdout F x\n"); err != nil {
 			b.Fatal(err)
 		}
-		<-tail.C
+		if err := <-put; err != nil {
+			b.Fatal(err)
+		}
 	}
 }
