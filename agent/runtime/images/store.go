@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/metadata"
+	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/plugins/content/local"
@@ -82,6 +83,14 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Store, err erro
 			s.close()
 		}
 	}()
+	// Layers are unpacked on mounts of their own. Those of a process that was
+	// killed at it are still there.
+	if err := mount.SetTempMountLocation(filepath.Join(dir, "unpacking")); err != nil {
+		return nil, fmt.Errorf("make the directory to unpack images in: %w", err)
+	}
+	if left, err := mount.CleanupTempMounts(0); err != nil || len(left) > 0 {
+		return nil, fmt.Errorf("unmount what an unpacking that was cut off left in %s: %w", dir, errors.Join(append(left, err)...))
+	}
 	if s.snapKey, s.raw, err = snapshotter(dir, log); err != nil {
 		return nil, err
 	}
