@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/internal/wholefile"
 	"github.com/berth/berth/state"
 )
 
@@ -172,7 +173,7 @@ func TestReboot(t *testing.T) {
 				w.close()
 				dir := folder(filepath.Join(w.dir, "tasks", id))
 				var p progress
-				if ok, err := read(dir.progress(), &p); !ok || err != nil {
+				if ok, err := wholefile.ReadJSON(dir.progress(), &p); !ok || err != nil {
 					t.Fatal(ok, err)
 				}
 				// As it was just before the start.
@@ -182,7 +183,7 @@ func TestReboot(t *testing.T) {
 				if boot == "other" {
 					p.Boot = "another"
 				}
-				if err := write(dir.progress(), p, false); err != nil {
+				if err := wholefile.WriteJSON(dir.progress(), p); err != nil {
 					t.Fatal(err)
 				}
 				delete(w.host.programs, "web")

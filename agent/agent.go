@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/internal/wholefile"
 	"github.com/berth/berth/state"
 )
 
@@ -122,7 +123,7 @@ func (a *Agent) load() error {
 	}
 	for _, e := range entries {
 		var as state.Assignment
-		found, err := read(folder(filepath.Join(a.tasksDir(), e.Name())).assignment(), &as)
+		found, err := wholefile.ReadJSON(folder(filepath.Join(a.tasksDir(), e.Name())).assignment(), &as)
 		if err != nil {
 			a.log.Warn("read a task's order", "task", e.Name(), "err", err)
 		}

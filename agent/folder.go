@@ -1,12 +1,6 @@
 package agent
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -70,59 +64,4 @@ type containerProgress struct {
 	StopAt time.Time `json:",omitzero"`
 	// Shipped: the last line of its output has been handed on.
 	Shipped bool `json:",omitempty"`
-}
-
-// write puts v into a file whole or not at all. With sync it also survives a
-// loss of power.
-func write(path string, v any, sync bool) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return writeFile(path, b, sync)
-}
-
-func writeFile(path string, b []byte, sync bool) (err error) {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil && sync {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	if !sync {
-		return nil
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// read is the reverse of write. It reports false where there is no file.
-func read(path string, v any) (bool, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if err := json.NewDecoder(bytes.NewReader(b)).Decode(v); err != nil {
-		return false, fmt.Errorf("read %s: %w", path, err)
-	}
-	return true, nil
 }

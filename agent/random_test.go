@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/internal/wholefile"
 	"github.com/berth/berth/state"
 )
 
@@ -176,7 +177,7 @@ func (w *world) guard() {
 			w.t.Errorf("%s is started without its interface or with nobody following its output", s.ID)
 		}
 		var p progress
-		if _, err := read(folder(filepath.Join(w.dir, "tasks", s.Sandbox)).progress(), &p); err != nil {
+		if _, err := wholefile.ReadJSON(folder(filepath.Join(w.dir, "tasks", s.Sandbox)).progress(), &p); err != nil {
 			w.t.Errorf("%v", err)
 		}
 		d := definition(s, nameOf(s))

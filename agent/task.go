@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/internal/wholefile"
 	"github.com/berth/berth/state"
 )
 
@@ -79,7 +80,7 @@ func (a *Agent) newTask(as state.Assignment) *task {
 		a: a, id: as.Task.ID, dir: folder(filepath.Join(a.tasksDir(), as.Task.ID)), inbox: newInbox(),
 		as: as, busy: map[string]bool{},
 	}
-	known, damaged := read(t.dir.progress(), &t.p)
+	known, damaged := wholefile.ReadJSON(t.dir.progress(), &t.p)
 	if damaged != nil {
 		t.p = progress{}
 	}
@@ -158,13 +159,13 @@ func (t *task) let() {
 // that knows nothing of it but its folder can remove all.
 func (t *task) begin() error {
 	var have state.Assignment
-	if found, err := read(t.dir.assignment(), &have); found && err == nil {
+	if found, err := wholefile.ReadJSON(t.dir.assignment(), &have); found && err == nil {
 		return nil
 	}
 	if err := os.MkdirAll(string(t.dir), 0o700); err != nil {
 		return err
 	}
-	return write(t.dir.assignment(), t.as, false)
+	return wholefile.WriteJSON(t.dir.assignment(), t.as)
 }
 
 // step looks at the task and begins all that can be done now.
@@ -281,7 +282,11 @@ func (t *task) save(sync bool) error {
 		return nil
 	}
 	changed := !bytes.Equal(b, t.saved)
-	err = writeFile(t.dir.progress(), b, sync)
+	write := wholefile.Write
+	if sync {
+		write = wholefile.WriteSynced
+	}
+	err = write(t.dir.progress(), b, 0o600)
 	if changed && !t.unwanted {
 		t.a.reports.put(t.report())
 	}
@@ -290,7 +295,7 @@ func (t *task) save(sync bool) error {
 	}
 	t.saved = b
 	if sync && !t.durable {
-		if err := syncDir(t.a.tasksDir()); err != nil {
+		if err := wholefile.SyncDir(t.a.tasksDir()); err != nil {
 			return err
 		}
 		t.durable = true

@@ -23,12 +23,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/berth/berth/internal/id"
+	"github.com/berth/berth/internal/wholefile"
 )
 
 // Identity is what tells one installation from another on the same host.
@@ -172,23 +172,21 @@ func lock(path string) (*os.File, error) {
 
 // once reads the file into v, or makes it from first.
 func once[T any](path string, mode fs.FileMode, v *T, first func() T) error {
-	err := read(path, v)
-	if errors.Is(err, fs.ErrNotExist) {
-		*v = first()
-		return write(path, mode, *v)
-	}
-	return err
-}
-
-func read(path string, v any) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
+	found, err := wholefile.ReadJSON(path, v)
+	if found || err != nil {
 		return err
 	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+	*v = first()
+	return write(path, mode, *v)
+}
+
+// read returns fs.ErrNotExist where there is no file.
+func read(path string, v any) error {
+	found, err := wholefile.ReadJSON(path, v)
+	if err == nil && !found {
+		return &fs.PathError{Op: "read", Path: path, Err: fs.ErrNotExist}
 	}
-	return nil
+	return err
 }
 
 // write replaces the file whole, durably.
@@ -197,18 +195,7 @@ func write(path string, mode fs.FileMode, v any) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(string(b) + "\n")
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", strings.TrimSuffix(f.Name(), ".new"), err)
-	}
-	return os.Rename(f.Name(), path)
+	return wholefile.WriteSynced(path, append(b, '\n'), mode)
 }
 
 // AwaitEnd returns when no process holds the directory.

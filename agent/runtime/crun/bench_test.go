@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth/berth/agent/runtime"
 	"github.com/berth/berth/agent/runtime/runtimetest"
+	"github.com/berth/berth/internal/wholefile"
 )
 
 // BenchmarkLaunch measures Create and Start, of an image that is present, until
@@ -107,7 +108,7 @@ func bareRun(b *testing.B, r *Runtime, rootfs, id string) {
 	}
 	bundle := filepath.Dir(rootfs)
 	config.Root.Path, config.Annotations = rootfs, nil
-	if err := writeJSON(filepath.Join(bundle, configFile), config); err != nil {
+	if err := wholefile.WriteJSON(filepath.Join(bundle, configFile), config); err != nil {
 		b.Fatal(err)
 	}
 	cmd := exec.Command(r.oci, append(r.ociArgs(), "run", "--bundle", bundle, id)...)

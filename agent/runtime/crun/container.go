@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/internal/wholefile"
 )
 
 // record is what container.json holds: all that is needed to start it.
@@ -231,7 +232,7 @@ func reap(pid int) {
 // the answer in a file.
 func (r *Runtime) ending(spec runtime.Spec) ending {
 	e := ending{ExitCode: -1, FinishedAt: time.Now()}
-	found, err := readJSON(r.file(spec.ID, exitFile), &e)
+	found, err := wholefile.ReadJSON(r.file(spec.ID, exitFile), &e)
 	if err != nil {
 		r.log.Error("could not read how a container ended", "container", spec.ID, "error", err)
 	}
@@ -258,7 +259,7 @@ func (r *Runtime) ending(spec runtime.Spec) ending {
 		r.log.Error("could not read a container's exit code", "container", spec.ID, "error", err)
 	}
 	e.OOMKilled = r.cgroups.oomKilled(spec.Sandbox, spec.ID)
-	if err := writeJSON(r.file(spec.ID, exitFile), e); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := wholefile.WriteJSON(r.file(spec.ID, exitFile), e); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.log.Error("could not write how a container ended", "container", spec.ID, "error", err)
 	}
 	return e

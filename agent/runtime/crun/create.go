@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/internal/wholefile"
 )
 
 // Create prepares a container. One of that ID that is there already stays as it
@@ -76,7 +77,7 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (*container, er
 	if _, err := r.config(rec, spec.NetNS); err != nil {
 		return nil, err
 	}
-	if err := writeJSON(r.file(spec.ID, recordFile), rec); err != nil {
+	if err := wholefile.WriteJSON(r.file(spec.ID, recordFile), rec); err != nil {
 		return nil, err
 	}
 	return newContainer(rec), nil
@@ -96,7 +97,7 @@ func (r *Runtime) CreateSandbox(ctx context.Context, s runtime.Sandbox) error {
 	}
 	defer unlock()
 	// The record comes first: a cgroup without one would never be removed.
-	if err := writeJSON(r.sandboxPath(s.ID), s); err != nil {
+	if err := wholefile.WriteJSON(r.sandboxPath(s.ID), s); err != nil {
 		return fmt.Errorf("create sandbox %s: %w", s.ID, err)
 	}
 	if err := r.cgroups.makeTask(s); err != nil {

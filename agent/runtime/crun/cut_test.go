@@ -20,6 +20,7 @@ import (
 
 	"github.com/berth/berth/agent/runtime"
 	"github.com/berth/berth/agent/runtime/runtimetest"
+	"github.com/berth/berth/internal/wholefile"
 )
 
 // TestCutOff leaves a container as a crash after each step would, and opens the
@@ -48,7 +49,7 @@ func TestCutOff(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := writeJSON(r.file("cut", configFile), oci); err != nil {
+		if err := wholefile.WriteJSON(r.file("cut", configFile), oci); err != nil {
 			return err
 		}
 		_, conmon, err := r.supervise(ctx, "cut")

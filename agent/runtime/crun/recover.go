@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/internal/wholefile"
 )
 
 // recover finds out how things stand. See doc.go for what each state of the
@@ -34,7 +35,7 @@ func (r *Runtime) recover(ctx context.Context) error {
 		id := e.Name()
 		var rec record
 		// A record that can't be read was cut off when the host went down.
-		found, err := readJSON(r.file(id, recordFile), &rec)
+		found, err := wholefile.ReadJSON(r.file(id, recordFile), &rec)
 		if err != nil {
 			r.log.Error("could not read a container's record: the container is removed", "container", id, "error", err)
 		}
@@ -61,7 +62,7 @@ func (r *Runtime) recoverSandboxes() error {
 	}
 	for _, file := range files {
 		var s runtime.Sandbox
-		if _, err := readJSON(file, &s); err != nil {
+		if _, err := wholefile.ReadJSON(file, &s); err != nil {
 			r.log.Error("could not read a sandbox's record: the sandbox is without limits until it is created again", "file", file, "error", err)
 			s.ID = strings.TrimSuffix(filepath.Base(file), ".json")
 		}

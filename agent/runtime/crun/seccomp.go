@@ -13,6 +13,8 @@ import (
 	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth/berth/internal/wholefile"
 )
 
 // bpfAnnotation gives crun a compiled filter, which it takes instead of the
@@ -74,7 +76,7 @@ func (f *filters) keep(c *specs.Spec, state string) error {
 	if err != nil || len(data) == 0 {
 		return ignoreGone(err)
 	}
-	if err := writeAtomic(f.path(c), data); err != nil {
+	if err := wholefile.Write(f.path(c), data, 0o600); err != nil {
 		return err
 	}
 	f.remember(c, data)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/internal/wholefile"
 )
 
 // Start runs a created container. One that runs or has run stays as it is.
@@ -68,7 +69,7 @@ func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 	if err != nil {
 		return err
 	}
-	if err := writeJSON(r.file(id, configFile), config); err != nil {
+	if err := wholefile.WriteJSON(r.file(id, configFile), config); err != nil {
 		return err
 	}
 	pid, conmon, err := r.supervise(ctx, id)
