@@ -89,7 +89,7 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Store, err erro
 		return nil, fmt.Errorf("make the directory to unpack images in: %w", err)
 	}
 	if left, err := mount.CleanupTempMounts(0); err != nil || len(left) > 0 {
-		return nil, fmt.Errorf("unmount what an unpacking that was cut off left in %s: %w", dir, errors.Join(append(left, err)...))
+		log.Warn("an unpacking that was cut off left mounts behind", "dir", dir, "err", errors.Join(append(left, err)...))
 	}
 	if s.snapKey, s.raw, err = snapshotter(dir, log); err != nil {
 		return nil, err
