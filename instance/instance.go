@@ -148,25 +148,44 @@ const lockPatience = time.Second
 // lock takes the file's lock, which ends with the process however that ends. A
 // process that is killed while it starts another one (a container's) leaves the
 // lock to that one until it has become its program: so a lock that is held is
-// asked for a little longer.
+// waited for a little.
 func lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock file: %w", err)
 	}
-	for until := time.Now().Add(lockPatience); ; time.Sleep(5 * time.Millisecond) {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(until) {
-			continue
-		}
+	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+	defer cancel()
+	err = flock(ctx, f)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, ErrRunning
+	}
+	if err != nil {
 		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, ErrRunning
-		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// flock waits for the file's lock. It closes the file if ctx ends first.
+func flock(ctx context.Context, f *os.File) error {
+	done := make(chan error)
+	go func() {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		for errors.Is(err, unix.EINTR) {
+			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		}
+		select {
+		case done <- err:
+		case <-ctx.Done():
+			f.Close()
+		}
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -204,15 +223,8 @@ func AwaitEnd(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() {
-		defer f.Close()
-		done <- unix.Flock(int(f.Fd()), unix.LOCK_EX)
-	}()
-	select {
-	case err := <-done:
+	if err := flock(ctx, f); err != nil {
 		return err
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return f.Close()
 }
