@@ -1,14 +1,18 @@
-# make up      build Berth, start it on an empty data directory, run the example
+# make build   bin/berth
+# make up      build Berth, start it in the background on DATA_DIR, run the example
+# make down    stop it and all it runs; DATA_DIR stays
 # make test    everything, end-to-end tests included (as root)
-# make bench   side by side with peers, as ratios
 # make lint    formatting, vet
+# make bench   side by side with peers, as ratios
+# make docs    docs/fidelity.md from the ledgers
+# make clean   remove bin
 SHELL := /bin/bash
 DATA_DIR ?= /var/lib/berth
 # more flags of `berth up`, such as --listen 127.0.0.1:0
 UP_FLAGS ?=
 export CGO_ENABLED ?= 0
 
-.PHONY: build up down test lint bench fuzz docs clean
+.PHONY: build up down test lint bench docs clean
 
 build: bin/berth
 
