@@ -19,9 +19,9 @@ import (
 	"github.com/berth/berth/state"
 )
 
-// MetadataAddress is on lo of each task's namespace, for the task metadata and
+// metadataAddress is on lo of each task's namespace, for the task metadata and
 // credentials endpoint that AWS documents there.
-const MetadataAddress = "169.254.170.2"
+const metadataAddress = "169.254.170.2"
 
 // Attach makes an interface of a VPC the eth0 of a namespace of its own, and
 // returns the namespace's path. Attaching what is attached does nothing. Until
@@ -172,9 +172,9 @@ func taskSettings(ns *namespace) error {
 	if err := ns.link.LinkSetUp(lo); err != nil {
 		return explain("bring up lo", err)
 	}
-	metadata := netip.PrefixFrom(netip.MustParseAddr(MetadataAddress), 32)
+	metadata := netip.PrefixFrom(netip.MustParseAddr(metadataAddress), 32)
 	if err := ns.link.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(metadata), Scope: int(netlink.SCOPE_HOST)}); err != nil {
-		return explain("give "+MetadataAddress+" to lo", err)
+		return explain("give "+metadataAddress+" to lo", err)
 	}
 	if prefersCubic() {
 		// A host that doesn't allow it has said so at Open.

@@ -59,11 +59,16 @@ func testConfig(t testing.TB) Config {
 	return testConfigIn(t, t.TempDir())
 }
 
-func testConfigIn(t testing.TB, dir string) Config {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("containers need root")
+		t.Fatal("these tests run containers: run them as root")
 	}
+}
+
+func testConfigIn(t testing.TB, dir string) Config {
+	t.Helper()
+	needRoot(t)
 	var id [4]byte
 	rand.Read(id[:])
 	instance := hex.EncodeToString(id[:])

@@ -227,9 +227,7 @@ func TestKillAnywhere(t *testing.T) {
 // TestCopies runs a container where the host cannot mount an overlay: on a
 // directory that is itself one.
 func TestCopies(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("containers need root")
-	}
+	needRoot(t)
 	base := t.TempDir()
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", mkdir(t, base, "lower"), mkdir(t, base, "upper"), mkdir(t, base, "work"))
 	overlay := mkdir(t, base, "overlay")
