@@ -17,9 +17,9 @@ import (
 	"github.com/berth/berth/agent/runtime"
 )
 
-// Normalize returns the full form of a reference: busybox is
+// normalize returns the full form of a reference: busybox is
 // docker.io/library/busybox:latest. One with a digest loses its tag.
-func Normalize(ref string) (string, error) {
+func normalize(ref string) (string, error) {
 	named, err := reference.ParseDockerRef(ref)
 	if err != nil {
 		return "", fmt.Errorf("image reference %q: %w", ref, err)
@@ -44,7 +44,7 @@ func (s *Store) Image(ctx context.Context, ref string) (runtime.Image, error) {
 
 // record finds an image by its name or, if the reference has a digest, by that.
 func (s *Store) record(ctx context.Context, ref string) (images.Image, error) {
-	name, err := Normalize(ref)
+	name, err := normalize(ref)
 	if err != nil {
 		return images.Image{}, err
 	}
@@ -116,7 +116,7 @@ func (s *Store) ListImages(ctx context.Context) ([]runtime.Image, error) {
 // file systems made from the image stay as they are. It returns
 // runtime.ErrNotFound if there is no such name.
 func (s *Store) RemoveImage(ctx context.Context, ref string) error {
-	name, err := Normalize(ref)
+	name, err := normalize(ref)
 	if err != nil {
 		return err
 	}

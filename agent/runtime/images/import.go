@@ -91,7 +91,7 @@ func pick(manifests []v1.Descriptor, ref string) ([]named, error) {
 			unnamed++
 			continue
 		}
-		full, err := Normalize(name)
+		full, err := normalize(name)
 		if err != nil {
 			return nil, err
 		}

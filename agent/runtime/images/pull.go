@@ -30,7 +30,7 @@ var retryAfter = [...]time.Duration{500 * time.Millisecond, 2 * time.Second}
 // image is absent or always is set. Registries on loopback addresses speak
 // plain HTTP, all others HTTPS.
 func (s *Store) Pull(ctx context.Context, ref string, always bool) (runtime.Image, error) {
-	name, err := Normalize(ref)
+	name, err := normalize(ref)
 	if err != nil {
 		return runtime.Image{}, &runtime.PullError{Code: cannotPull, Err: err}
 	}
