@@ -69,7 +69,9 @@ func ctr(dir, image, program string) (*peer, error) {
 			return command("ctr", "-n", namespace, "run", "-d", "docker.io/library/probe:latest", n, "/probe", "wait")
 		},
 		remove: func(n string) error {
-			command("ctr", "-n", namespace, "task", "kill", "-s", "KILL", n)
+			if err := command("ctr", "-n", namespace, "task", "rm", "-f", n); err != nil {
+				return err
+			}
 			return command("ctr", "-n", namespace, "container", "rm", n)
 		},
 		close: func() { command("ctr", "-n", namespace, "images", "rm", "docker.io/library/probe:latest") },
