@@ -70,7 +70,12 @@ func newLab(t testing.TB) *lab {
 		must(t, end.ns.link.LinkSetUp(l))
 	}
 	must(t, host.link.RouteAdd(&netlink.Route{Gw: labWorld.AsSlice()}))
-	must(t, host.do(func() error { return sysctl("ipv4/conf/all/rp_filter", "1") })) // as strict as hosts are
+	must(t, host.do(func() error {
+		return errors.Join(
+			sysctl("ipv4/conf/all/rp_filter", "1"), // as strict as hosts are
+			sysctl("ipv4/ip_forward", "0"),         // a new namespace has the machine's, which a Berth beside may have changed
+		)
+	}))
 	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
 	sweep(t, id)
 	return &lab{t: t, host: host, world: world, cfg: Config{Instance: id, Node: "node-1", HostNS: host.path(), Log: log}}
