@@ -285,7 +285,7 @@ func (h *host) settled(t *testing.T, jobs []*crashJob) {
 			}
 			if got := *task.LastStatus; got != want {
 				if got == "STOPPED" {
-					t.Fatalf("%s %s was not to stop: %s %s\n%s", j.kind, j.arn, task.StopCode, aws.ToString(task.StoppedReason), reasons(task))
+					t.Fatalf("%s %s was not to stop: %s %s\n%s%s", j.kind, j.arn, task.StopCode, aws.ToString(task.StoppedReason), reasons(task), h.outputs(t, task))
 				}
 				late = append(late, fmt.Sprintf("%s %s is %s, not %s", j.kind, j.arn, got, want))
 			}
@@ -308,6 +308,16 @@ func (h *host) settled(t *testing.T, jobs []*crashJob) {
 	if listed != len(jobs) {
 		t.Errorf("%d tasks are listed, %d were launched", listed, len(jobs))
 	}
+}
+
+// outputs is what the containers of a task have written, for people.
+func (h *host) outputs(t *testing.T, task types.Task) string {
+	var b strings.Builder
+	for _, c := range task.Containers {
+		lines, err := h.lines(t.Context(), *task.TaskArn, *c.Name)
+		fmt.Fprintf(&b, "%s wrote %.500q %v\n", *c.Name, lines, err)
+	}
+	return b.String()
 }
 
 // checkJobs checks each task's end, or that it works, and what it has said.
