@@ -33,7 +33,12 @@ func TestFailures(t *testing.T) {
 		"output": {edit: func(as *state.Assignment) { logTo("nowhere")(&as.Definition.V.ContainerDefinitions[0]) }, reason: "ResourceInitializationError: failed to validate logger args: broken"},
 		"interface": {edit: func(as *state.Assignment) { as.Interface.ENI = "eni-bad" },
 			reason: "ResourceInitializationError: unable to set up the network interface eni-bad: no such device", plain: true},
-		"network": {prepare: func(w *world) { w.host.netErr = broken; w.full() }, reason: "ResourceInitializationError: unable to set up the network interface", plain: true},
+		"network": {prepare: func(w *world) {
+			w.host.mu.Lock()
+			w.host.netErr = broken
+			w.host.mu.Unlock()
+			w.full()
+		}, reason: "ResourceInitializationError: unable to set up the network interface", plain: true},
 		"command": {edit: func(as *state.Assignment) { as.Definition.V.ContainerDefinitions[0].Command = nil }, reason: "CannotCreateContainerError: no command specified"},
 		"dependency": {edit: func(as *state.Assignment) { after("nobody", onStart)(&as.Definition.V.ContainerDefinitions[0]) },
 			reason: `ResourceInitializationError: container web: dependsOn names "nobody"`, plain: true},
