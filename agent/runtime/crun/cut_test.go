@@ -23,6 +23,55 @@ import (
 	"github.com/berth/berth/internal/wholefile"
 )
 
+// A start that is cut off when the pipe is opened and nothing written leaves the
+// container's process asking for a byte over and over. It is released all the same.
+func TestCutOffRelease(t *testing.T) {
+	config := testConfig(t)
+	r := open(t, config)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	img := runtimetest.NewImage(t, config.InitPath, "cut")
+	if _, err := r.Import(ctx, bytes.NewReader(runtimetest.DockerArchive(t, img, "probe")), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.CreateSandbox(ctx, runtime.Sandbox{ID: "t"}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		id := fmt.Sprintf("cut%d", i)
+		if err := r.Create(ctx, runtime.Spec{ID: id, Sandbox: "t", Image: "probe", Args: []string{"/probe", "exit=5"}}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := r.container(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		oci, err := r.config(c.record, "")
+		if err == nil {
+			err = wholefile.WriteJSON(r.file(id, configFile), oci)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, conmon, err := r.supervise(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(filepath.Join(r.root, stateDir, id, "exec.fifo"), os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if err := errors.Join(os.WriteFile(r.file(id, startingFile), nil, 0o600), r.finishStart(ctx, id), conmon.Wait()); err != nil {
+			t.Fatal(err)
+		}
+		conmon.Close()
+		if code, err := os.ReadFile(r.exitPath(id)); err != nil || strings.TrimSpace(string(code)) != "5" {
+			t.Errorf("round %d: exit code %s, %v, want 5", i, code, err)
+		}
+	}
+}
+
 // TestCutOff leaves a container as a crash after each step would, and opens the
 // runtime again.
 func TestCutOff(t *testing.T) {
@@ -59,6 +108,13 @@ func TestCutOff(t *testing.T) {
 		return err
 	}
 	starting := func() error { return os.WriteFile(r.file("cut", startingFile), nil, 0o600) }
+	touch := func() error {
+		f, err := os.OpenFile(filepath.Join(r.root, stateDir, "cut", "exec.fifo"), os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	}
 	start := func() error { return r.Start(ctx, "cut") }
 	wait := func() error { _, err := r.Wait(ctx, "cut"); return err }
 	for _, test := range []struct {
@@ -74,6 +130,7 @@ func TestCutOff(t *testing.T) {
 		{"created, mount lost", []func() error{create, func() error { return unmount(r.file("cut", rootfsDir)) }}, runtime.Created},
 		{"made, not released", []func() error{create, supervise}, runtime.Created},
 		{"about to be released", []func() error{create, supervise, starting}, runtime.Exited},
+		{"about to be released, pipe opened", []func() error{create, supervise, starting, touch}, runtime.Exited},
 		{"just released", []func() error{create, supervise, starting, func() error { return r.releaseOnce(ctx, "cut") }}, runtime.Exited},
 		{"about to be released, never made", []func() error{create, starting}, runtime.Created},
 		{"ended, unseen", []func() error{create, start, wait, func() error { return remove(exitFile) }}, runtime.Exited},

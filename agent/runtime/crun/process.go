@@ -1,6 +1,7 @@
 package crun
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -109,6 +111,43 @@ func killAndWait(pid int, still func() bool) error {
 		return err
 	}
 	return p.Wait()
+}
+
+// hold stops a process, as job control does, and returns when it stands still,
+// or has ended. resume lets it go on.
+func hold(ctx context.Context, pid int) (resume func(), err error) {
+	p, err := openProcess(pid)
+	if errors.Is(err, unix.ESRCH) {
+		return func() {}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	resume = func() {
+		p.Signal(unix.SIGCONT)
+		p.Close()
+	}
+	if err := p.Signal(unix.SIGSTOP); err != nil {
+		resume()
+		return nil, err
+	}
+	// Only its parent is told when it stands.
+	for still := time.NewTicker(time.Millisecond); ; {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return resume, nil // it has ended
+		}
+		// The state follows the name, which may have any character in it.
+		if end := bytes.LastIndex(stat, []byte(") ")); end > 0 && bytes.IndexByte([]byte("TtZX"), stat[end+2]) >= 0 {
+			return resume, nil
+		}
+		select {
+		case <-still.C:
+		case <-ctx.Done():
+			resume()
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // supervisorsOf finds the conmon processes of a root directory: container ID to

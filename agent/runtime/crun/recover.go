@@ -122,12 +122,22 @@ func (r *Runtime) finishStart(ctx context.Context, id string) error {
 	}
 	var state struct {
 		Status string `json:"status"`
+		PID    int    `json:"pid"`
 	}
 	if err := json.Unmarshal(out, &state); err != nil {
 		return fmt.Errorf("%s said %q: %w", filepath.Base(r.oci), out, err)
 	}
 	if state.Status == "created" {
-		if err := r.releaseOnce(ctx, id); err != nil {
+		// If the earlier process was killed when it had opened the pipe and written
+		// nothing, the waiting one asks for a byte over and over. It would fail in
+		// the moment between the next opening and writing: so it is held for that.
+		resume, err := hold(ctx, state.PID)
+		if err != nil {
+			return err
+		}
+		err = r.releaseOnce(ctx, id)
+		resume()
+		if err != nil {
 			return err
 		}
 	}
