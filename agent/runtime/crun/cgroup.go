@@ -204,7 +204,29 @@ func (c *cgroups) makeTask(s runtime.Sandbox) error {
 		both := setting{"memory.memsw.limit_in_bytes", limit}
 		memory = []setting{{"memory.memsw.limit_in_bytes", "-1"}, memory[0], both}
 	}
-	return c.setV1("memory", s.ID, memory)
+	if err := c.setV1("memory", s.ID, memory); err != nil || c.v1["pids"] == "" {
+		return err
+	}
+	pids, err := taskPIDs()
+	if err != nil {
+		return err
+	}
+	return c.setV1("pids", s.ID, []setting{{"pids.max", pids}})
+}
+
+// taskPIDs is how many processes and threads a task may have: a quarter of what
+// the host can number, so that a fork bomb harms its own task alone.
+func taskPIDs() (string, error) {
+	const path = "/proc/sys/kernel/pid_max"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	most, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return strconv.Itoa(most / 4), nil
 }
 
 // makeDirs makes a cgroup directory and those above it. Another instance may be
@@ -266,6 +288,13 @@ func (c *cgroups) makeTaskV2(s runtime.Sandbox) error {
 	settings := []setting{{"cpu.max", cpu + " " + strconv.Itoa(cpuPeriod)}, {"memory.max", memory}}
 	if _, err := os.Stat(filepath.Join(dir, "memory.swap.max")); err == nil && s.Memory > 0 {
 		settings = append(settings, setting{"memory.swap.max", "0"})
+	}
+	if _, err := os.Stat(filepath.Join(dir, "pids.max")); err == nil {
+		pids, err := taskPIDs()
+		if err != nil {
+			return err
+		}
+		settings = append(settings, setting{"pids.max", pids})
 	}
 	return set(dir, settings)
 }
