@@ -125,13 +125,20 @@ func TestFullDisk(t *testing.T) {
 		}
 		return err
 	})
-	last := -1
+	// The line that was being written when the disk was full may be cut off, and
+	// those after it were never written; the others are whole and in order.
+	last, damaged := -1, 0
 	for _, l := range shipped {
 		var n int
-		if _, err := fmt.Sscanf(l, "line %d", &n); err != nil || n <= last {
-			t.Errorf("after line %d the task's output has %q", last, l)
+		if _, err := fmt.Sscanf(l, "line %d", &n); err != nil || n <= last || n > last+5000 {
+			t.Logf("after line %d the task's output has %q", last, l)
+			damaged++
+			continue
 		}
 		last = n
+	}
+	if damaged > 1 {
+		t.Errorf("%d lines of the task's output are damaged", damaged)
 	}
 	select {
 	case <-h.exited:

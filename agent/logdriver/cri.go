@@ -13,9 +13,26 @@ type line struct {
 	text    []byte // a part of the parsed bytes
 }
 
+// stampLen is the length of the times that conmon writes.
+const stampLen = len("2006-01-02T15:04:05.000000000-07:00")
+
 // parseLine takes a line apart, without its newline. It reports false for
 // anything that conmon does not write.
+//
+// A disk that was full for a while leaves the beginning of a line, and the next
+// whole line right behind it. Then the whole one is the line: the rest of the
+// other is nowhere.
 func parseLine(b []byte) (line, bool) {
+	l, ok := parseWhole(b)
+	for _, stream := range []string{" stdout ", " stderr "} {
+		if at := bytes.Index(b, []byte(stream)); !ok && at > stampLen {
+			l, ok = parseWhole(b[at-stampLen:])
+		}
+	}
+	return l, ok
+}
+
+func parseWhole(b []byte) (line, bool) {
 	stamp, rest, ok := bytes.Cut(b, []byte{' '})
 	if !ok {
 		return line{}, false

@@ -138,3 +138,13 @@ func TestJoinAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestLineBehindACutOffOne(t *testing.T) {
+	l, ok := parseLine([]byte("2026-11-23T04:38:09.570782026-11-23T04:38:09.875474321+00:00 stdout F line 89"))
+	if !ok || string(l.text) != "line 89" || l.partial || l.time.Nanosecond() != 875474321 {
+		t.Errorf("parsed %q, %v", l.text, ok)
+	}
+	if l, ok := parseLine([]byte("neither 2026-11-23T04:38:09+00:00 stdout F line 89")); ok {
+		t.Errorf("parsed %q", l.text)
+	}
+}
