@@ -106,6 +106,7 @@ func (r *Runtime) CreateSandbox(ctx context.Context, s runtime.Sandbox) error {
 	r.mu.Lock()
 	r.sandboxes[s.ID] = s
 	r.mu.Unlock()
+	r.currentSpawner().moves.expect()
 	return nil
 }
 

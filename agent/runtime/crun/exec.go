@@ -66,7 +66,7 @@ func (r *Runtime) exec(ctx context.Context, c *container, spec, mark string) (ru
 		return failed, err
 	}
 	defer out.Close()
-	cmd := command(ctx, r.oci, append(r.ociArgs(), "exec", "--process", spec, c.Spec.ID)...)
+	cmd := command(ctx, r.ociPath(), append(r.ociArgs(), "exec", "--process", spec, c.Spec.ID)...)
 	cmd.Env = append(cmd.Env, mark)
 	cmd.Stdout, cmd.Stderr = w, w
 	err = r.start(cmd)

@@ -43,7 +43,8 @@ type Runtime struct {
 	store          *images.Store
 	root           string
 	log            *slog.Logger
-	oci            string // path of crun or runc
+	oci            string   // path of crun or runc
+	copy           *os.File // of crun in memory, which is run instead; or nil
 	conmon         string
 	init           string
 	host           *privileges
@@ -103,7 +104,13 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if r.cgroups, err = findCgroups(c.Instance); err != nil {
 		return nil, err
 	}
+	if r.isCrun() {
+		if r.copy, err = sealed(r.oci); err != nil {
+			c.Log.Info("containers start slower", "because", err)
+		}
+	}
 	if r.spawner, err = r.newSpawner(); err != nil {
+		r.copy.Close()
 		return nil, err
 	}
 	defer func() {
@@ -151,7 +158,12 @@ func (r *Runtime) newSpawner() (*spawner, error) {
 			return nil, err
 		}
 	}
-	return newSpawner(hide, enter)
+	s, err := newSpawner(hide, enter)
+	if err != nil {
+		return nil, err
+	}
+	s.moves = r.cgroups.newMoves(s)
+	return s, nil
 }
 
 // Close lets go. Containers go on, and the next Open finds them.
@@ -172,6 +184,7 @@ func (r *Runtime) Close() error {
 
 func (r *Runtime) letGo() error {
 	r.spawner.Close()
+	r.copy.Close()
 	if r.store == nil {
 		return nil
 	}
@@ -259,6 +272,14 @@ func (r *Runtime) ensureSeen(paths []string) error {
 
 func (r *Runtime) isCrun() bool { return strings.HasPrefix(filepath.Base(r.oci), "crun") }
 
+// ociPath is what to run for the OCI runtime.
+func (r *Runtime) ociPath() string {
+	if r.copy != nil {
+		return ofSelf(r.copy)
+	}
+	return r.oci
+}
+
 // ociArgs come before every command of the OCI runtime.
 func (r *Runtime) ociArgs() []string {
 	args := []string{"--root=" + filepath.Join(r.root, stateDir)}
@@ -275,7 +296,7 @@ func (r *Runtime) run(ctx context.Context, args ...string) (output []byte, err e
 		return nil, err
 	}
 	defer out.Close()
-	cmd := command(ctx, r.oci, append(r.ociArgs(), args...)...)
+	cmd := command(ctx, r.ociPath(), append(r.ociArgs(), args...)...)
 	cmd.Stdout, cmd.Stderr = w, w
 	err = r.start(cmd)
 	w.Close()

@@ -20,9 +20,12 @@ import (
 // does not start containers. There the thread has a mount namespace without that
 // mount. All other mounts of the host reach it as far as the host shares them.
 type spawner struct {
+	tid  int // the thread's
 	jobs chan func()
 	quit chan struct{} // closed to end the thread
 	done chan struct{} // closed when it has ended
+
+	moves *moves
 }
 
 // newSpawner starts the thread. hide are the mount points to take away, tasks
@@ -58,6 +61,7 @@ func (s *spawner) run(hide, enter []string, ready chan<- error) {
 		ready <- err
 		return
 	}
+	s.tid = unix.Gettid()
 	ready <- nil
 	for {
 		select {

@@ -45,6 +45,7 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 
 func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 	id := c.Spec.ID
+	r.currentSpawner().moves.expect()
 	mounts, err := r.store.Mounts(ctx, id)
 	if err != nil {
 		return err
@@ -146,7 +147,7 @@ func (r *Runtime) reachable(netns string) (path string, release func(), err erro
 	if err != nil {
 		return "", nil, fmt.Errorf("open the network namespace: %w", err)
 	}
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()), func() { f.Close() }, nil
+	return ofSelf(f), func() { f.Close() }, nil
 }
 
 // supervise starts conmon, which has the OCI runtime make the container, and
@@ -165,7 +166,7 @@ func (r *Runtime) supervise(ctx context.Context, id string) (pid int, conmon *pr
 		"--log-path", "k8s-file:" + r.LogPath(id),
 		"--log-level", "error",
 		"--full-attach",
-		"--runtime", r.oci,
+		"--runtime", r.ociPath(),
 	}
 	for _, arg := range r.ociArgs() {
 		args = append(args, "--runtime-arg", arg)
