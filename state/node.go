@@ -127,6 +127,8 @@ type TaskReport struct {
 	// (EssentialContainerExited, TaskFailedToStart).
 	StopCode      types.TaskStopCode `json:",omitempty"`
 	StoppedReason string             `json:",omitempty"`
+
+	Steps []Step `json:",omitempty"`
 }
 
 // ContainerReport is what a node says of one container.
@@ -138,4 +140,6 @@ type ContainerReport struct {
 	ExitCode    *int32             `json:",omitempty"`
 	Reason      string             `json:",omitempty"`
 	Health      types.HealthStatus `json:",omitempty"`
+	Restarts    int32              `json:",omitempty"`
+	ExecAgent   string             `json:",omitempty"`
 }

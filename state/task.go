@@ -74,12 +74,19 @@ type Task struct {
 	// EphemeralGiB is the size of its ephemeral storage in GiB.
 	EphemeralGiB int32
 	Arch         string // X86_64, ARM64
+	// NetworkMode is awsvpc, bridge, host or none. Only awsvpc has an interface.
+	NetworkMode types.NetworkMode `json:",omitempty"`
+	// Runtime is the OCI runtime its capacity runs it with: "" (crun) or "runsc".
+	Runtime string `json:",omitempty"`
 
 	// Where it runs, written when it is placed.
-	Node         string // node ID
-	Zone         string // availability zone
-	ENI          string // network interface ID
-	AttachmentID string // UUID of the ENI's attachment
+	Node string // node ID
+	// ContainerInstance is the ID of the container instance it was placed on;
+	// empty for Fargate.
+	ContainerInstance string `json:",omitempty"`
+	Zone              string // availability zone
+	ENI               string // network interface ID
+	AttachmentID      string // UUID of the ENI's attachment
 	// Interface is the ENI as its node builds it. It stays when the ENI is gone:
 	// DescribeTasks shows it for stopped tasks too.
 	Interface Interface
@@ -92,6 +99,8 @@ type Task struct {
 	Health     types.HealthStatus
 	Version    int64 // grows with each change that users can see
 	Containers []Container
+	// Steps are how long each part of the launch took, in the order of their ends.
+	Steps []Step `json:",omitempty"`
 
 	CreatedAt          time.Time
 	ConnectivityAt     time.Time `json:",omitzero"`
@@ -128,6 +137,47 @@ type Container struct {
 	CPU               string `json:",omitempty"`
 	Memory            string `json:",omitempty"`
 	MemoryReservation string `json:",omitempty"`
+	// Ports are its port mappings outside awsvpc, with the host ports that were
+	// chosen when the task was placed.
+	Ports []PortBinding `json:",omitempty"`
+	// GPUs are the IDs of the devices that it was given.
+	GPUs []string `json:",omitempty"`
+	// Restarts counts how often its restart policy has started it again.
+	Restarts int32 `json:",omitempty"`
+	// ExecAgent is the state of its ExecuteCommandAgent: PENDING, RUNNING or
+	// STOPPED; empty where the task doesn't enable ECS Exec.
+	ExecAgent string `json:",omitempty"`
+}
+
+// PortBinding maps a port, or a range of as many, of the host to one of a
+// container.
+type PortBinding struct {
+	BindIP        string // 0.0.0.0
+	Protocol      types.TransportProtocol
+	ContainerPort int32
+	HostPort      int32
+	// Count is how many ports: 1, or a range's.
+	Count int32
+}
+
+// The steps of a launch.
+const (
+	StepPlace  = "place" // by the server; the others by the node
+	StepENI    = "eni"
+	StepPull   = "pull"
+	StepUnpack = "unpack"
+	StepCreate = "create"
+	StepStart  = "start"
+	StepHealth = "health" // until the first HEALTHY
+)
+
+// Step is a part of a launch, for the timeline of a task.
+type Step struct {
+	Name string
+	// Container has the name of the container whose step it is, if it is one's.
+	Container string `json:",omitempty"`
+	Began     time.Time
+	Took      time.Duration
 }
 
 // Key is "cluster/id".
@@ -154,5 +204,6 @@ func (t *Task) Clone() *Task {
 	c := *t
 	c.Containers = append([]Container(nil), t.Containers...)
 	c.Tags = append([]Tag(nil), t.Tags...)
+	c.Steps = append([]Step(nil), t.Steps...)
 	return &c
 }

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -73,6 +74,7 @@ func (t *Task) Observe(r TaskReport, at time.Time) (changed bool) {
 			}
 		}
 	}
+	t.observeSteps(r.Steps)
 	t.Health = t.health()
 	if r.State > t.Last && r.State <= Stopped {
 		return t.To(r.State, at) == nil
@@ -95,9 +97,26 @@ func (c *Container) observe(r ContainerReport) {
 	if c.ExitCode == nil {
 		c.ExitCode = r.ExitCode
 	}
+	c.Restarts = max(c.Restarts, r.Restarts)
+	// An agent that has stopped does not come back.
+	if r.ExecAgent != "" && c.ExecAgent != "STOPPED" {
+		c.ExecAgent = r.ExecAgent
+	}
 	// Health goes up and down, but not after the end.
 	if r.Health != "" && c.Last < Stopped {
 		c.Health = r.Health
+	}
+}
+
+// observeSteps takes in the node's steps, of which there are only ever more.
+// They follow the server's own, which is the placement.
+func (t *Task) observeSteps(steps []Step) {
+	own := 0
+	if len(t.Steps) > 0 && t.Steps[0].Name == StepPlace {
+		own = 1
+	}
+	if len(steps) > len(t.Steps)-own {
+		t.Steps = append(t.Steps[:own:own], steps...)
 	}
 }
 
@@ -132,12 +151,7 @@ func (t *Task) differs(was *Task) bool {
 		t.ExecutionStoppedAt != was.ExecutionStoppedAt || t.StoppedAt != was.StoppedAt {
 		return true
 	}
-	for i := range t.Containers {
-		if t.Containers[i] != was.Containers[i] {
-			return true
-		}
-	}
-	return false
+	return !reflect.DeepEqual(t.Containers, was.Containers) || len(t.Steps) != len(was.Steps)
 }
 
 // before are the times that a task's end can't be earlier than.

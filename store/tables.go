@@ -9,6 +9,7 @@ var (
 	Families        = newTable("ecs/family", (*state.Family).Key)
 	TaskDefinitions = newTable("ecs/task-definition", (*state.TaskDefinition).Key)
 	Tasks           = newTable("ecs/task", (*state.Task).Key, TasksByNode)
+	Instances       = newTable("ecs/container-instance", (*state.ContainerInstance).Key, InstancesByNode)
 	Grants          = newTable("api/grant", (*state.Grant).Key)
 	Nodes           = newTable("berth/node", (*state.Node).Key)
 
@@ -23,14 +24,15 @@ var (
 
 // The indexes.
 var (
-	TasksByNode  = newIndex("node", func(t *state.Task) []string { return []string{t.Node} })
-	ENIsBySubnet = newIndex("subnet", func(e *state.ENI) []string { return []string{e.Subnet} })
-	ENIsByVPC    = newIndex("vpc", func(e *state.ENI) []string { return []string{e.VPC} })
-	ENIsByGroup  = newIndex("group", func(e *state.ENI) []string { return e.Groups })
+	TasksByNode     = newIndex("node", func(t *state.Task) []string { return []string{t.Node} })
+	InstancesByNode = newIndex("node", func(i *state.ContainerInstance) []string { return []string{i.Node} })
+	ENIsBySubnet    = newIndex("subnet", func(e *state.ENI) []string { return []string{e.Subnet} })
+	ENIsByVPC       = newIndex("vpc", func(e *state.ENI) []string { return []string{e.VPC} })
+	ENIsByGroup     = newIndex("group", func(e *state.ENI) []string { return e.Groups })
 )
 
 // tables are all descriptors by name.
 var tables = named(
-	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Grants.d, Nodes.d,
+	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Grants.d, Nodes.d,
 	VPCs.d, Subnets.d, InternetGateways.d, RouteTables.d, SecurityGroups.d, ENIs.d, Addresses.d,
 )
