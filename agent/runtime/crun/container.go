@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/agent/runtime/images"
 	"github.com/berth/berth/internal/wholefile"
 )
 
@@ -21,6 +22,7 @@ import (
 type record struct {
 	Spec runtime.Spec
 	User identity
+	Base images.Base
 }
 
 // ending is what exit.json holds.

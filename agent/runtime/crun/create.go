@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/berth/berth/agent/runtime"
 	"github.com/berth/berth/internal/wholefile"
@@ -50,28 +51,35 @@ func (r *Runtime) Create(ctx context.Context, spec runtime.Spec) error {
 	return nil
 }
 
-// create makes, in this order, the directory, the root file system, its mount
+// create makes, in this order, the directory, the writable layer, the mount
 // and the record. The record comes last: without it, all of it is rubbish.
-func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (*container, error) {
+func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ *container, err error) {
 	rootfs := r.file(spec.ID, rootfsDir)
 	if err := os.MkdirAll(rootfs, 0o711); err != nil {
 		return nil, err
 	}
-	mounts, err := r.store.Prepare(ctx, spec.ID, spec.Image)
+	base, err := r.store.Base(ctx, spec.Image)
 	if err != nil {
 		return nil, err
 	}
-	if err := mountRootfs(mounts, rootfs); err != nil {
+	defer func() {
+		if err != nil {
+			r.store.Release(base.ID)
+		}
+	}()
+	if err := makeLayer(base, r.layer(spec.Sandbox, spec.ID)); err != nil {
 		return nil, err
 	}
-	user, err := lookUpUser(rootfs, spec.User)
-	if err != nil {
+	rec := record{Spec: spec, Base: base}
+	if err := r.mountRootfs(rec); err != nil {
+		return nil, err
+	}
+	if rec.User, err = lookUpUser(rootfs, spec.User); err != nil {
 		return nil, err
 	}
 	if err := makeWorkingDir(rootfs, spec.WorkingDir); err != nil {
 		return nil, err
 	}
-	rec := record{Spec: spec, User: user}
 	// Whatever is wrong with the rest of the specification is said now, not at the
 	// start.
 	if _, err := r.config(rec, spec.NetNS); err != nil {
@@ -152,6 +160,9 @@ func (r *Runtime) RemoveSandbox(ctx context.Context, id string) error {
 		return fmt.Errorf("remove sandbox %s: %w", id, err)
 	}
 	if err := r.cgroups.remove(path); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	if err := r.trash.take(filepath.Join(r.root, writableDir, id)); err != nil {
 		return fmt.Errorf("remove sandbox %s: %w", id, err)
 	}
 	if err := removeFile(r.sandboxPath(id)); err != nil {

@@ -21,6 +21,8 @@
 //	  starting            it is about to be released, or just was
 //	  started             it was released; the time is when
 //	  exit.json           how it ended
+//	writable/<task>/<id>/ its writable layer, over the layers of its image
+//	trash/                what is no more, and goes in the background
 //	exits/<id>            the exit code, by conmon
 //	logs/<id>             its output, by conmon, in the CRI's format; not rotated,
 //	                      and removed by who reads it
@@ -38,7 +40,7 @@
 //
 // CreateSandbox: record, cgroup. After the record: the cgroup is made.
 //
-// Create: directory, snapshot, mount, container.json. Before the last: all of it
+// Create: directory, writable layer, mount, container.json. Before the last: all of it
 // is removed, as if Create had not been called. After it: created.
 //
 // Start: config.json; conmon, by which the OCI runtime makes the cgroup and a
@@ -52,8 +54,8 @@
 // supervisor that ended without writing a code was killed, or the host went
 // down: what is left of the container is ended and the code is -1.
 //
-// Remove: container.json, processes, OCI state, cgroup, mount, snapshot, exit
-// code, directory. After the first: the rest is done by the next Open.
+// Remove: container.json, processes, OCI state, cgroup, mount, exit code,
+// writable layer, directory. After the first: the rest is done by the next Open.
 //
 // # Hosts
 //

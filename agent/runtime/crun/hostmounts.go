@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
@@ -62,18 +61,6 @@ func unmount(dir string) error {
 	err := unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("unmount %s: %w", dir, err)
-	}
-	return nil
-}
-
-// mountRootfs mounts a root file system, unless it is mounted.
-func mountRootfs(mounts []mount.Mount, dir string) error {
-	mounted, err := isMountPoint(dir)
-	if err != nil || mounted {
-		return err
-	}
-	if err := mount.All(mounts, dir); err != nil {
-		return fmt.Errorf("mount a root file system on %s: %w", dir, err)
 	}
 	return nil
 }

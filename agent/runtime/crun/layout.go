@@ -18,6 +18,8 @@ const (
 	logsDir       = "logs"
 	stateDir      = "oci"
 	seccompDir    = "seccomp"
+	writableDir   = "writable"
+	trashDir      = "trash"
 
 	recordFile   = "container.json"
 	rootfsDir    = "rootfs"

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -47,11 +46,13 @@ func (r *Runtime) recover(ctx context.Context) error {
 		}
 		c := newContainer(rec)
 		r.containers[id] = c
+		r.store.Take(rec.Base.ID)
 		if err := r.recoverContainer(ctx, c, conmons[id]); err != nil {
 			return fmt.Errorf("take up container %s: %w", id, err)
 		}
 	}
-	return r.recoverSnapshots(ctx)
+	r.store.Taken()
+	return nil
 }
 
 // recoverSandboxes also makes the cgroups again that a restart of the host took.
@@ -164,22 +165,4 @@ func (r *Runtime) recoverInit(spec runtime.Spec) (*process, error) {
 		return nil, unix.ESRCH
 	}
 	return p, nil
-}
-
-// recoverSnapshots removes root file systems of which no container is left.
-func (r *Runtime) recoverSnapshots(ctx context.Context) error {
-	keys, err := r.store.Keys(ctx)
-	if err != nil {
-		return err
-	}
-	known := r.containerIDs()
-	for _, key := range keys {
-		if slices.Contains(known, key) {
-			continue
-		}
-		if err := r.store.Discard(ctx, key); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -38,21 +37,19 @@ func (r *Runtime) Remove(ctx context.Context, id string) error {
 	r.mu.Lock()
 	delete(r.containers, id)
 	r.mu.Unlock()
+	r.store.Release(c.Base.ID)
 	c.remove()
 	return nil
 }
 
 // demolish removes whatever there is of a container: processes, cgroup, mount,
-// root file system, files. It needs to know nothing but the ID, and can be cut
+// writable layer, files. It needs to know nothing but the ID, and can be cut
 // off and called again.
 func (r *Runtime) demolish(ctx context.Context, id string) error {
 	if err := r.endProcesses(ctx, id); err != nil {
 		return err
 	}
 	if err := unmount(r.file(id, rootfsDir)); err != nil {
-		return err
-	}
-	if err := r.store.Discard(ctx, id); err != nil {
 		return err
 	}
 	if err := removeFile(r.exitPath(id)); err != nil {
@@ -62,7 +59,7 @@ func (r *Runtime) demolish(ctx context.Context, id string) error {
 	if mounted, err := isMountPoint(r.file(id, rootfsDir)); err == nil && mounted {
 		return fmt.Errorf("%s is still mounted", r.file(id, rootfsDir))
 	}
-	return os.RemoveAll(r.bundle(id))
+	return r.discard(id)
 }
 
 // endProcesses ends and removes all of a container that runs or could: its

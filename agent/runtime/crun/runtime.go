@@ -50,6 +50,9 @@ type Runtime struct {
 	host           *privileges
 	cgroups        *cgroups
 	filters        *filters
+	trash          *trash
+	stopTrash      context.CancelFunc
+	sweeping       sync.WaitGroup
 	locks          keylock.Locks // by container or sandbox ID
 	watches        sync.WaitGroup
 	execs          atomic.Uint64 // how many there were
@@ -76,7 +79,7 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the runtime's directory: %w", err)
 	}
-	for _, dir := range []string{imagesDir, containersDir, sandboxesDir, exitsDir, logsDir, stateDir, seccompDir} {
+	for _, dir := range []string{imagesDir, containersDir, sandboxesDir, exitsDir, logsDir, stateDir, seccompDir, writableDir, trashDir} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o711); err != nil {
 			return nil, fmt.Errorf("make the runtime's directories: %w", err)
 		}
@@ -85,7 +88,10 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return nil, fmt.Errorf("find the runtime's directory: %w", err)
 	}
-	r := &Runtime{root: root, log: c.Log, containers: map[string]*container{}, sandboxes: map[string]runtime.Sandbox{}}
+	r := &Runtime{root: root, log: c.Log, containers: map[string]*container{}, sandboxes: map[string]runtime.Sandbox{}, stopTrash: func() {}}
+	r.trash = &trash{dir: filepath.Join(root, trashDir), wake: make(chan struct{}, 1), failed: func(err error) {
+		r.log.Error("could not remove the files of containers that are gone", "error", err)
+	}}
 	if r.oci, err = program(c.CrunPath, "crun", "runc"); err != nil {
 		return nil, err
 	}
@@ -125,6 +131,9 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if err := r.recover(ctx); err != nil {
 		return nil, err
 	}
+	run, stop := context.WithCancel(context.Background())
+	r.stopTrash = stop
+	r.sweeping.Go(func() { r.trash.run(run) })
 	return r, nil
 }
 
@@ -183,6 +192,8 @@ func (r *Runtime) Close() error {
 }
 
 func (r *Runtime) letGo() error {
+	r.stopTrash()
+	r.sweeping.Wait()
 	r.spawner.Close()
 	r.copy.Close()
 	if r.store == nil {

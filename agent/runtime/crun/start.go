@@ -46,12 +46,8 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 	id := c.Spec.ID
 	r.currentSpawner().moves.expect()
-	mounts, err := r.store.Mounts(ctx, id)
-	if err != nil {
-		return err
-	}
 	// The mount is gone if the host was restarted since Create.
-	if err := mountRootfs(mounts, r.file(id, rootfsDir)); err != nil {
+	if err := r.mountRootfs(c.record); err != nil {
 		return err
 	}
 	var sources []string

@@ -96,9 +96,9 @@ func (s *Store) config(ctx context.Context, target v1.Descriptor) (v1.Image, err
 
 // ListImages returns all present images, by reference.
 func (s *Store) ListImages(ctx context.Context) ([]runtime.Image, error) {
-	recs, err := metadata.NewImageStore(s.db).List(ns(ctx))
+	recs, err := s.records(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list images: %w", err)
+		return nil, err
 	}
 	list := make([]runtime.Image, 0, len(recs))
 	for _, rec := range recs {
@@ -110,6 +110,14 @@ func (s *Store) ListImages(ctx context.Context) ([]runtime.Image, error) {
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Ref < list[j].Ref })
 	return list, nil
+}
+
+func (s *Store) records(ctx context.Context) ([]images.Image, error) {
+	recs, err := metadata.NewImageStore(s.db).List(ns(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	return recs, nil
 }
 
 // RemoveImage removes a name, and all content that nothing else keeps. Root

@@ -3,80 +3,168 @@ package images
 import (
 	"context"
 	"fmt"
-	"time"
+	"strings"
 
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/image-spec/identity"
-
-	"github.com/berth/berth/agent/runtime"
 )
 
-// labelRootfs marks the snapshots that are root file systems.
-const labelRootfs = "berth/rootfs"
+// labelBase marks the snapshots that are bases.
+const labelBase = "berth/base"
 
-// Prepare makes a writable root file system from a present image, under a key.
-// One that is there already under that key is taken as it is.
-func (s *Store) Prepare(ctx context.Context, key, ref string) ([]mount.Mount, error) {
+// Base is the read-only root file system of an image. Containers put a writable
+// directory of their own over it; so that starting one writes nothing to the
+// image store, all containers of an image have the same base.
+type Base struct {
+	// ID is of the layers it is made of, whatever image they belong to.
+	ID string
+	// Layers are directories, the topmost first. Where the host can mount no
+	// overlay (Copy) there is one, with all that is in the image.
+	Layers []string
+	// Copy says that the layers can't be part of an overlay.
+	Copy bool
+}
+
+// Base returns the base of a present image. It is kept, whatever becomes of the
+// image, until Release.
+func (s *Store) Base(ctx context.Context, ref string) (Base, error) {
 	rec, err := s.record(ctx, ref)
 	if err != nil {
-		return nil, err
+		return Base{}, err
 	}
 	config, err := s.config(ctx, rec.Target)
 	if err != nil {
-		return nil, fmt.Errorf("read image %s: %w", rec.Name, err)
+		return Base{}, fmt.Errorf("read image %s: %w", rec.Name, err)
 	}
 	parent := ""
 	if len(config.RootFS.DiffIDs) > 0 {
 		parent = identity.ChainID(config.RootFS.DiffIDs).String()
 	}
-	mounts, err := s.snaps.Prepare(ns(ctx), key, parent, snapshots.WithLabels(map[string]string{
-		gcRoot:      time.Now().UTC().Format(time.RFC3339),
-		labelRootfs: "true",
-	}))
+	id := baseKey(parent)
+	s.bases.mu.Lock()
+	defer s.bases.mu.Unlock()
+	b, known := s.bases.known[id]
+	if !known {
+		if b, err = s.makeBase(ctx, id, parent); err != nil {
+			return Base{}, fmt.Errorf("find the layers of image %s: %w", rec.Name, err)
+		}
+		s.bases.known[id] = b
+	}
+	s.bases.uses[id]++
+	return b, nil
+}
+
+func baseKey(chain string) string { return "base-" + strings.TrimPrefix(chain, "sha256:") }
+
+func (s *Store) makeBase(ctx context.Context, id, parent string) (Base, error) {
+	mounts, err := s.snaps.View(ns(ctx), id, parent, snapshots.WithLabels(map[string]string{gcRoot: "base", labelBase: "true"}))
 	if errdefs.IsAlreadyExists(err) {
-		return s.Mounts(ctx, key)
+		mounts, err = s.snaps.Mounts(ns(ctx), id)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make a root file system from %s: %w", rec.Name, err)
+		return Base{}, err
 	}
-	return mounts, nil
+	layers, err := layersOf(mounts)
+	return Base{ID: id, Layers: layers, Copy: s.snapKey != overlayKey}, err
 }
 
-// Mounts tells how to mount a root file system.
-func (s *Store) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
-	mounts, err := s.snaps.Mounts(ns(ctx), key)
-	if errdefs.IsNotFound(err) {
-		return nil, fmt.Errorf("root file system %s: %w", key, runtime.ErrNotFound)
+// layersOf reads the directories from how a snapshot would be mounted: a single
+// one as a bind, several as an overlay.
+func layersOf(mounts []mount.Mount) ([]string, error) {
+	if len(mounts) == 1 && mounts[0].Type == "bind" {
+		return []string{mounts[0].Source}, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("find root file system %s: %w", key, err)
+	if len(mounts) == 1 && mounts[0].Type == "overlay" {
+		for _, o := range mounts[0].Options {
+			if dirs, ok := strings.CutPrefix(o, "lowerdir="); ok {
+				return strings.Split(dirs, ":"), nil
+			}
+		}
 	}
-	return mounts, nil
+	return nil, fmt.Errorf("a snapshot would be mounted in an unknown way: %v", mounts)
 }
 
-// Discard removes a root file system, which must not be mounted. Its files go
-// in the background. One that is not there is no error.
-func (s *Store) Discard(ctx context.Context, key string) error {
-	if err := s.snaps.Remove(ns(ctx), key); err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("remove root file system %s: %w", key, err)
-	}
+// Take counts a use of a base that an earlier process had from Base.
+func (s *Store) Take(id string) {
+	s.bases.mu.Lock()
+	defer s.bases.mu.Unlock()
+	s.bases.uses[id]++
+}
+
+// Taken says that Take was called for each base in use: from here on those that
+// are not, and whose image is gone, are removed.
+func (s *Store) Taken() {
+	s.bases.mu.Lock()
+	s.bases.taken = true
+	s.bases.mu.Unlock()
 	s.Collect()
-	return nil
 }
 
-// Keys lists the root file systems.
-func (s *Store) Keys(ctx context.Context) ([]string, error) {
-	var keys []string
-	err := s.snaps.Walk(ns(ctx), func(_ context.Context, info snapshots.Info) error {
-		if info.Labels[labelRootfs] != "" {
-			keys = append(keys, info.Name)
+// Release ends a use of a base. It goes with the last one if its image is gone.
+func (s *Store) Release(id string) {
+	s.bases.mu.Lock()
+	s.bases.uses[id]--
+	last := s.bases.uses[id] <= 0
+	if last {
+		delete(s.bases.uses, id)
+	}
+	orphan := last && !s.bases.named[id]
+	s.bases.mu.Unlock()
+	if orphan {
+		s.Collect()
+	}
+}
+
+// dropBases removes the bases that neither an image nor a container has.
+func (s *Store) dropBases(ctx context.Context) error {
+	named, err := s.basesOfImages(ctx)
+	if err != nil {
+		return err
+	}
+	s.bases.mu.Lock()
+	defer s.bases.mu.Unlock()
+	s.bases.named = named
+	if !s.bases.taken {
+		return nil
+	}
+	var idle []string
+	err = s.snaps.Walk(ns(ctx), func(_ context.Context, info snapshots.Info) error {
+		if info.Labels[labelBase] != "" && !named[info.Name] && s.bases.uses[info.Name] == 0 {
+			idle = append(idle, info.Name)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list root file systems: %w", err)
+		return fmt.Errorf("list the bases of containers: %w", err)
 	}
-	return keys, nil
+	for _, id := range idle {
+		delete(s.bases.known, id)
+		if err := s.snaps.Remove(ns(ctx), id); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("remove %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// basesOfImages are the IDs that the bases of all present images have.
+func (s *Store) basesOfImages(ctx context.Context) (map[string]bool, error) {
+	recs, err := s.records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]bool{}
+	for _, rec := range recs {
+		config, err := s.config(ctx, rec.Target)
+		if err != nil {
+			continue // one that can't be read can't be run either
+		}
+		parent := ""
+		if len(config.RootFS.DiffIDs) > 0 {
+			parent = identity.ChainID(config.RootFS.DiffIDs).String()
+		}
+		named[baseKey(parent)] = true
+	}
+	return named, nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/diff"
@@ -49,11 +50,24 @@ type Store struct {
 	raw     snapshots.Snapshotter
 	applier diff.Applier
 	refs    keylock.Locks
+	bases   bases
 
 	collect chan struct{} // asks for a collection; holds at most one request
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
+
+// bases are what containers run on.
+type bases struct {
+	mu    sync.Mutex
+	known map[string]Base
+	uses  map[string]int  // by ID, how many containers
+	named map[string]bool // by ID: is of an image that was present at the last look
+	taken bool            // uses has those of the processes before
+}
+
+// overlayKey is the name of the snapshotter whose layers make an overlay.
+const overlayKey = "overlayfs"
 
 // Open opens the store in a directory, which it makes if need be. It fails if
 // another process has it open.
@@ -77,7 +91,8 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Store, err erro
 	if err != nil {
 		return nil, fmt.Errorf("open the image store in %s: %w", dir, err)
 	}
-	s := &Store{log: log, bolt: db, collect: make(chan struct{}, 1), stopped: make(chan struct{})}
+	s := &Store{log: log, bolt: db, collect: make(chan struct{}, 1), stopped: make(chan struct{}),
+		bases: bases{known: map[string]Base{}, uses: map[string]int{}}}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -121,14 +136,14 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Store, err erro
 
 // snapshotter opens the fastest one that this directory's file system allows.
 func snapshotter(dir string, log *slog.Logger) (string, snapshots.Snapshotter, error) {
-	path := filepath.Join(dir, "overlayfs")
+	path := filepath.Join(dir, overlayKey)
 	err := overlayutils.Supported(dir)
 	if err == nil {
 		s, err := overlay.NewSnapshotter(path, overlay.AsynchronousRemove)
 		if err != nil {
 			return "", nil, fmt.Errorf("open the snapshots in %s: %w", path, err)
 		}
-		return "overlayfs", s, nil
+		return overlayKey, s, nil
 	}
 	log.Warn("the host cannot mount an overlay here, so each container gets a copy of its image; put the data directory on ext4 or xfs",
 		"directory", dir, "error", err)
@@ -178,6 +193,9 @@ func (s *Store) collector(ctx context.Context) {
 }
 
 func (s *Store) collectNow(ctx context.Context) error {
+	if err := s.dropBases(ctx); err != nil {
+		return err
+	}
 	if _, err := s.db.GarbageCollect(ns(ctx)); err != nil {
 		return fmt.Errorf("collect unused content: %w", err)
 	}
