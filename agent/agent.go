@@ -22,6 +22,8 @@ import (
 type Network interface {
 	// Configure brings every VPC to its plan; plans are all that the node has.
 	Configure(ctx context.Context, plans []state.VPCPlan) error
+	// NetNS is the path that Attach will return.
+	NetNS(i state.Interface) string
 	// Attach gives a task its interface and returns the path of the network
 	// namespace that it is in. Attaching what is attached does nothing.
 	Attach(ctx context.Context, task string, i state.Interface) (netns string, err error)

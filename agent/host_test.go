@@ -414,8 +414,10 @@ func (p *process) Configure(ctx context.Context, plans []state.VPCPlan) error {
 	})
 }
 
+func (p *process) NetNS(i state.Interface) string { return "/netns/" + i.ENI }
+
 func (p *process) Attach(ctx context.Context, task string, i state.Interface) (string, error) {
-	return "/netns/" + i.ENI, p.longCall(ctx, &p.late, func() error {
+	return p.NetNS(i), p.longCall(ctx, &p.late, func() error {
 		if i.ENI == "eni-bad" {
 			return errors.New("no such device")
 		}

@@ -61,12 +61,12 @@ func (t *task) begun() bool {
 // attach gives the task its interface. Packets pass once the VPC's plan is in
 // force too.
 func (t *task) attach() {
-	if t.netns != "" {
+	if t.isAttached() {
 		return
 	}
 	order := t.order
 	t.op(t.launching, "attach", func(ctx context.Context) func() {
-		netns, err := t.a.cfg.Network.Attach(ctx, t.id, t.as.Interface)
+		_, err := t.a.cfg.Network.Attach(ctx, t.id, t.as.Interface)
 		if err == nil {
 			err = t.a.networks.ready(ctx, order)
 		}
@@ -75,12 +75,21 @@ func (t *task) attach() {
 				t.failed(ctx, "ResourceInitializationError", fmt.Errorf("unable to set up the network interface %s: %w", t.as.Interface.ENI, err))
 				return
 			}
-			t.netns = netns
+			close(t.attached)
 			if t.p.ConnectivityAt.IsZero() {
 				t.p.ConnectivityAt = time.Now()
 			}
 		}
 	})
+}
+
+func (t *task) isAttached() bool {
+	select {
+	case <-t.attached:
+		return true
+	default:
+		return false
+	}
 }
 
 // prepare makes the task's cgroup, files and volumes.
@@ -192,17 +201,17 @@ func (t *task) startAll() {
 		if !v.until.IsZero() {
 			t.wakeAt(v.until)
 		}
-		if v.ready && t.netns != "" && t.prepared && t.live[i].image != nil {
+		if v.ready && t.prepared && t.live[i].image != nil {
 			t.create(i)
 		}
 	}
 }
 
 // create makes the container, and follows its output, so that all that is left
-// is to start it.
+// is to start it once the interface is there.
 func (t *task) create(i int) {
 	c, l := t.plan.containers[i], &t.live[i]
-	spec, err := t.plan.spec(c, *l.image, t.dir, t.netns)
+	spec, err := t.plan.spec(c, *l.image, t.dir, t.a.cfg.Network.NetNS(t.as.Interface))
 	if err != nil {
 		t.containerFailed(t.launching, i, "CannotCreateContainerError: "+err.Error())
 		return
@@ -211,11 +220,15 @@ func (t *task) create(i int) {
 		if !t.a.slot(ctx) {
 			return nil
 		}
-		defer t.a.release()
 		// Opening a log stream takes as long as making a root file system.
 		followed := make(chan error, 1)
 		t.a.wg.Go(func() { followed <- t.a.cfg.Logs.Follow(c.id, t.a.cfg.Runtime.LogPath(c.id), c.logs) })
 		err, logErr := t.a.cfg.Runtime.Create(ctx, spec), <-followed
+		t.a.release()
+		select {
+		case <-t.attached:
+		case <-ctx.Done():
+		}
 		return func() {
 			l.followed = logErr == nil
 			switch {

@@ -52,10 +52,10 @@ type task struct {
 	killed context.Context // ends when nothing may wait for a stop timeout any more
 
 	prepared bool
-	netns    string
-	detached bool   // was tried
-	cleaning bool   // the removal was begun
-	live     []live // as the plan's containers
+	attached chan struct{} // closed when the interface is there and packets pass
+	detached bool          // was tried
+	cleaning bool          // the removal was begun
+	live     []live        // as the plan's containers
 	busy     map[string]bool
 	alarm    time.Time // when to look again, without news; zero: never
 }
@@ -63,7 +63,6 @@ type task struct {
 // live is what only this process knows of a container.
 type live struct {
 	image     *runtime.Image
-	created   bool
 	startable bool // it was seen not to have run
 	followed  bool
 	shipTried bool
@@ -78,7 +77,7 @@ type live struct {
 func (a *Agent) newTask(as state.Assignment) *task {
 	t := &task{
 		a: a, id: as.Task.ID, dir: folder(filepath.Join(a.tasksDir(), as.Task.ID)), inbox: newInbox(),
-		as: as, busy: map[string]bool{},
+		as: as, attached: make(chan struct{}), busy: map[string]bool{},
 	}
 	known, damaged := wholefile.ReadJSON(t.dir.progress(), &t.p)
 	if damaged != nil {

@@ -23,6 +23,11 @@ import (
 // credentials endpoint that AWS documents there.
 const metadataAddress = "169.254.170.2"
 
+// NetNS is the path of the namespace that Attach makes for an interface.
+func (n *Network) NetNS(i state.Interface) string {
+	return filepath.Join(netnsDir, n.prefix()+i.ENI)
+}
+
 // Attach makes an interface of a VPC the eth0 of a namespace of its own, and
 // returns the namespace's path. Attaching what is attached does nothing. Until
 // Configure has been told of the interface, no packet passes it.
@@ -33,7 +38,7 @@ func (n *Network) Attach(ctx context.Context, task string, i state.Interface) (s
 	}
 	v := n.vpc(i.VPC)
 	want.vpc = v
-	path := filepath.Join(netnsDir, n.prefix()+i.ENI)
+	path := n.NetNS(i)
 	unlock, err := n.lockENI(ctx, i.ENI)
 	if err != nil {
 		return "", err
