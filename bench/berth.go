@@ -13,14 +13,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
-	"github.com/berth/berth/examples/signed"
-	"github.com/berth/berth/instance"
+	"github.com/berth/berth/client"
 )
 
 // berth is the installation under measurement.
@@ -68,16 +65,7 @@ func (b *berth) start() error {
 }
 
 func (b *berth) connect() error {
-	keys, err := instance.ReadKeys(b.dir)
-	if err != nil {
-		return err
-	}
-	endpoint, err := instance.ReadEndpoint(b.dir)
-	if err != nil {
-		return err
-	}
-	cfg, err := config.LoadDefaultConfig(context.Background(), config.WithRegion(endpoint.Region), config.WithBaseEndpoint(endpoint.URL),
-		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, "")))
+	cfg, err := client.Config(context.Background(), b.dir)
 	if err != nil {
 		return err
 	}
@@ -88,7 +76,7 @@ func (b *berth) connect() error {
 	var subnets struct {
 		IDs []string `xml:"subnetSet>item>subnetId"`
 	}
-	if err := signed.EC2(context.Background(), cfg, endpoint.URL, "DescribeSubnets", url.Values{}, &subnets); err != nil {
+	if err := client.EC2(context.Background(), cfg, "DescribeSubnets", url.Values{}, &subnets); err != nil {
 		return err
 	}
 	if len(subnets.IDs) == 0 {

@@ -20,11 +20,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 
+	"github.com/berth/berth/client"
 	"github.com/berth/berth/instance"
 	"github.com/berth/berth/local"
 )
@@ -240,8 +239,7 @@ func (h *host) connect() error {
 	if err != nil {
 		return err
 	}
-	cfg, err := config.LoadDefaultConfig(context.Background(), config.WithRegion(endpoint.Region), config.WithBaseEndpoint(endpoint.URL),
-		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, "")))
+	cfg, err := client.Config(context.Background(), h.dir)
 	if err != nil {
 		return err
 	}

@@ -4,22 +4,20 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/berth/berth/examples/signed"
+	"github.com/berth/berth/client"
 )
 
 // network finds a subnet of the default VPC and a security group that lets the
 // world in on port 80; it makes the group when it isn't there.
 func network(ctx context.Context, cfg aws.Config) (subnet, group string, err error) {
-	endpoint := os.Getenv("AWS_ENDPOINT_URL")
 	var subnets struct {
 		IDs []string `xml:"subnetSet>item>subnetId"`
 		VPC []string `xml:"subnetSet>item>vpcId"`
 	}
-	if err := signed.EC2(ctx, cfg, endpoint, "DescribeSubnets", url.Values{"Filter.1.Name": {"default-for-az"}, "Filter.1.Value.1": {"true"}}, &subnets); err != nil {
+	if err := client.EC2(ctx, cfg, "DescribeSubnets", url.Values{"Filter.1.Name": {"default-for-az"}, "Filter.1.Value.1": {"true"}}, &subnets); err != nil {
 		return "", "", err
 	}
 	if len(subnets.IDs) == 0 {
@@ -29,7 +27,7 @@ func network(ctx context.Context, cfg aws.Config) (subnet, group string, err err
 		IDs []string `xml:"securityGroupInfo>item>groupId"`
 	}
 	named := url.Values{"Filter.1.Name": {"group-name"}, "Filter.1.Value.1": {"hello"}, "Filter.2.Name": {"vpc-id"}, "Filter.2.Value.1": {subnets.VPC[0]}}
-	if err := signed.EC2(ctx, cfg, endpoint, "DescribeSecurityGroups", named, &groups); err != nil {
+	if err := client.EC2(ctx, cfg, "DescribeSecurityGroups", named, &groups); err != nil {
 		return "", "", err
 	}
 	if len(groups.IDs) > 0 {
@@ -38,9 +36,9 @@ func network(ctx context.Context, cfg aws.Config) (subnet, group string, err err
 	var made struct {
 		ID string `xml:"groupId"`
 	}
-	if err := signed.EC2(ctx, cfg, endpoint, "CreateSecurityGroup", url.Values{"GroupName": {"hello"}, "GroupDescription": {"HTTP for the hello example"}, "VpcId": {subnets.VPC[0]}}, &made); err != nil {
+	if err := client.EC2(ctx, cfg, "CreateSecurityGroup", url.Values{"GroupName": {"hello"}, "GroupDescription": {"HTTP for the hello example"}, "VpcId": {subnets.VPC[0]}}, &made); err != nil {
 		return "", "", err
 	}
 	rule := url.Values{"GroupId": {made.ID}, "IpPermissions.1.IpProtocol": {"tcp"}, "IpPermissions.1.FromPort": {"80"}, "IpPermissions.1.ToPort": {"80"}, "IpPermissions.1.IpRanges.1.CidrIp": {"0.0.0.0/0"}}
-	return subnets.IDs[0], made.ID, signed.EC2(ctx, cfg, endpoint, "AuthorizeSecurityGroupIngress", rule, &struct{}{})
+	return subnets.IDs[0], made.ID, client.EC2(ctx, cfg, "AuthorizeSecurityGroupIngress", rule, &struct{}{})
 }

@@ -1,6 +1,4 @@
-// Package signed makes signed EC2 calls without the SDK's EC2 client, which takes
-// minutes to compile.
-package signed
+package client
 
 import (
 	"context"
@@ -11,19 +9,26 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/smithy-go"
 )
 
-// EC2 makes one call to the endpoint and reads its XML answer into out.
-func EC2(ctx context.Context, cfg aws.Config, endpoint, action string, values url.Values, out any) error {
+// EC2 makes one call to cfg's endpoint and reads its XML answer into out. It does
+// without the SDK's EC2 client, which takes minutes to compile.
+func EC2(ctx context.Context, cfg aws.Config, action string, values url.Values, out any) error {
 	values.Set("Action", action)
 	values.Set("Version", "2016-11-15")
 	body := values.Encode()
-	req, err := http.NewRequestWithContext(ctx, "POST", endpoint+"/", strings.NewReader(body))
+	endpoint := aws.ToString(cfg.BaseEndpoint)
+	if endpoint == "" {
+		endpoint = os.Getenv("AWS_ENDPOINT_URL") // as the SDK's clients do
+	}
+	req, err := http.NewRequestWithContext(ctx, "POST", strings.TrimSuffix(endpoint, "/")+"/", strings.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -46,7 +51,14 @@ func EC2(ctx context.Context, cfg aws.Config, endpoint, action string, values ur
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s: %s", action, resp.Status, answer)
+		var failed struct {
+			Code    string `xml:"Errors>Error>Code"`
+			Message string `xml:"Errors>Error>Message"`
+		}
+		if err := xml.Unmarshal(answer, &failed); err != nil || failed.Code == "" {
+			return fmt.Errorf("%s: %s: %s", action, resp.Status, answer)
+		}
+		return &smithy.GenericAPIError{Code: failed.Code, Message: failed.Message}
 	}
 	return xml.Unmarshal(answer, out)
 }

@@ -1,0 +1,40 @@
+// Package client makes AWS clients for an installation on this host: what the
+// SDK needs is read from its data directory. Berth's own commands, its tests and
+// its benchmarks are clients like any other, and use no door that AWS's tools
+// don't have.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/berth/berth/instance"
+)
+
+// Config returns what SDK clients of the installation in dir need. Where there
+// is none, it is what the environment says, if that names an endpoint.
+func Config(ctx context.Context, dir string) (aws.Config, error) {
+	keys, err := instance.ReadKeys(dir)
+	var endpoint instance.Endpoint
+	if err == nil {
+		endpoint, err = instance.ReadEndpoint(dir)
+	}
+	if errors.Is(err, fs.ErrNotExist) && os.Getenv("AWS_ENDPOINT_URL") != "" {
+		return config.LoadDefaultConfig(ctx)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return aws.Config{}, fmt.Errorf("no berth has been started on %s: start one with 'berth up --data-dir %s'", dir, dir)
+	}
+	if err != nil {
+		return aws.Config{}, err
+	}
+	return config.LoadDefaultConfig(ctx, config.WithRegion(endpoint.Region), config.WithBaseEndpoint(endpoint.URL),
+		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, "")))
+}
