@@ -120,11 +120,33 @@ func (p *privileges) rlimits(ulimits []runtime.Ulimit) ([]specs.POSIXRlimit, err
 				hard = own.Max
 			}
 		}
+		if u.Name == "nofile" {
+			// Whatever a process may do: the kernel takes none above this one.
+			most, err := maxOpenFiles()
+			if err != nil {
+				return nil, err
+			}
+			hard = min(hard, most)
+		}
 		limits = append(limits, specs.POSIXRlimit{
 			Type: "RLIMIT_" + strings.ToUpper(u.Name), Hard: hard, Soft: min(soft, hard),
 		})
 	}
 	return limits, nil
+}
+
+// maxOpenFiles is the most files that the kernel lets a process have open.
+func maxOpenFiles() (uint64, error) {
+	const path = "/proc/sys/fs/nr_open"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", path, err)
+	}
+	return n, nil
 }
 
 func limitOf(n int64) uint64 {

@@ -121,9 +121,10 @@ func (r *suite) images(t *testing.T) {
 		if _, err := r.Import(ctx, bytes.NewReader(DockerArchive(t, NewImage(t, r.file, "used"), "used")), ""); err != nil {
 			t.Fatal(err)
 		}
-		running, created := r.spec("wait", "print=still here"), r.spec("print=here too")
+		running, created := r.spec("print=up", "wait", "print=still here"), r.spec("print=here too")
 		running.Image, created.Image = "used", "used"
 		id := r.start(t, running)
+		r.says(t, id, "up") // before that it doesn't wait for signals
 		r.create(t, created)
 		if err := r.RemoveImage(ctx, "used"); err != nil {
 			t.Fatal(err)
