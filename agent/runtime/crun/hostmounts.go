@@ -16,7 +16,7 @@ import (
 // mount point of its own that is shared, unless the mount it is on already is.
 // It says whether it did, or had done so before.
 func shareRoot(dir string) error {
-	infos, err := mountinfo.GetMounts(mountinfo.ParentsFilter(dir))
+	infos, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return !holds(m.Mountpoint, dir), false })
 	if err != nil {
 		return fmt.Errorf("read the mounts of %s: %w", dir, err)
 	}
@@ -38,6 +38,11 @@ func shareRoot(dir string) error {
 		return fmt.Errorf("make the mount %s shared: %w", dir, err)
 	}
 	return nil
+}
+
+// holds tells whether a path is a directory or below it.
+func holds(dir, path string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // unmountBelow unmounts all that is mounted on dir and below it.
