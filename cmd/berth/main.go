@@ -5,12 +5,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 	"github.com/sirupsen/logrus"
 
 	"github.com/berth/berth/cli"
@@ -24,6 +26,14 @@ type commands struct {
 	Status cli.Status `cmd:"" help:"Show health, capacity and what runs."`
 	Down   down       `cmd:"" help:"Stop everything of this installation and leave the host as it was."`
 	Image  cli.Image  `cmd:"" help:"Images on this host."`
+
+	Run  cli.Run  `cmd:"" help:"Run an image as a task."`
+	Ps   cli.Ps   `cmd:"" help:"List tasks."`
+	Logs cli.Logs `cmd:"" help:"Print what a task writes."`
+	Stop cli.Stop `cmd:"" help:"Stop tasks."`
+	Why  cli.Why  `cmd:"" help:"Say why a task waits or stopped."`
+
+	Completion kongcompletion.Completion `cmd:"" help:"Print what makes the shell complete berth's commands."`
 }
 
 func main() {
@@ -32,14 +42,22 @@ func main() {
 	// containerd's libraries log on their own what they return as errors too.
 	logrus.SetLevel(logrus.ErrorLevel)
 	var c commands
-	parsed := kong.Parse(&c,
+	parser := kong.Must(&c,
 		kong.Name("berth"),
 		kong.Description("A container platform that speaks AWS's container APIs, on machines of your own."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
+	kongcompletion.Register(parser)
+	parsed, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
 	c.Context, c.Out = ctx, os.Stdout
-	if err := parsed.Run(&c.Globals); err != nil {
+	err = parsed.Run(&c.Globals)
+	var code cli.ExitCode
+	if errors.As(err, &code) {
+		os.Exit(int(code))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "berth: "+err.Error())
 		os.Exit(1)
 	}
