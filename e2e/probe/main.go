@@ -21,6 +21,8 @@
 //	id                   print uid, gid, working directory, host name, PID 1's name
 //	dial=HOST:PORT       connect by TCP; fail if that fails
 //	caps                 print the effective capabilities, in hexadecimal
+//
+// and what hostile.go has.
 package main
 
 import (
@@ -147,7 +149,11 @@ func do(verb, value string, term chan os.Signal) error {
 		}
 		return err
 	default:
-		return fmt.Errorf("no such step")
+		known, err := hostile(verb, value)
+		if !known {
+			err = fmt.Errorf("no such step")
+		}
+		return err
 	}
 	return nil
 }

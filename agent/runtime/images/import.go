@@ -20,7 +20,7 @@ import (
 // Import reads an OCI layout tar or a docker-archive (what `docker save`
 // writes), plain or compressed, unpacks its images for this platform and names
 // them. ref names the image if the archive doesn't.
-func (s *Store) Import(ctx context.Context, r io.Reader, ref string) ([]runtime.Image, error) {
+func (s *Store) Import(ctx context.Context, r io.Reader, ref string) (_ []runtime.Image, err error) {
 	plain, err := compression.DecompressStream(r)
 	if err != nil {
 		return nil, fmt.Errorf("read the archive: %w", err)
@@ -30,6 +30,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, ref string) ([]runtime.
 	if err != nil {
 		return nil, err
 	}
+	defer s.collectAfter(&err)
 	defer done()
 
 	store := s.db.ContentStore()

@@ -52,11 +52,12 @@ func (s *Store) Pull(ctx context.Context, ref string, always bool) (runtime.Imag
 	return img, nil
 }
 
-func (s *Store) pull(ctx context.Context, name string) (runtime.Image, error) {
+func (s *Store) pull(ctx context.Context, name string) (_ runtime.Image, err error) {
 	leased, done, err := s.lease(ctx)
 	if err != nil {
 		return runtime.Image{}, err
 	}
+	defer s.collectAfter(&err)
 	defer done()
 
 	resolver := docker.NewResolver(docker.ResolverOptions{

@@ -223,4 +223,12 @@ func (s *Store) lease(ctx context.Context) (_ context.Context, done func(), err 
 	}, nil
 }
 
+// collectAfter has the room given back that an image took which could not be had,
+// once its lease has ended.
+func (s *Store) collectAfter(err *error) {
+	if *err != nil {
+		s.Collect()
+	}
+}
+
 func ns(ctx context.Context) context.Context { return namespaces.WithNamespace(ctx, namespace) }
