@@ -15,7 +15,11 @@
 //	e <group ID> <stream ID> <time> <seq>    event: ingestion time and message
 //	c <group ID> <stream ID> <source>        cursor of a source
 //	b <group ID> <stream ID> <day>           bytes of a day; stream 0: of the whole group
+//	x <group ID> <day> <stream ID>           that the stream has events of the day: its name
+//	d <group ID> <kind> 0 <name>             small record of the store's user, beside a group
+//	q <account> 0 <region> 0 <kind> 0 <name> the same, beside a scope
 //	n                                        the last sequence number given out
+//	v                                        the version of this layout
 //
 // A put is one batch in the write-ahead log: events, the stream's times, the
 // bytes, the sequence number and the source's cursor, all of it or nothing. It
@@ -27,9 +31,10 @@
 // of one stream in order of time, each compressed with zstd. There is no second
 // layout of ours to move events into, and so no crash in the middle of a move.
 //
-// Deleting a group, a stream, or what is older than a retention period is a
-// few range deletions, whatever the number of events. Pebble drops whole files
-// later.
+// Deleting a group, a stream, or the days that are older than a retention period
+// is a few range deletions a stream, whatever the number of events. Pebble drops
+// whole files later. What is due to expire is known in memory, a day for each
+// group, and which streams have events of that day is in an index (x).
 //
 // # Order
 //

@@ -96,7 +96,13 @@ func (s *Store) UpdateGroup(scope Scope, name string, change func(*Group) error)
 		return s.rollback(b, err)
 	}
 	s.groups[groupName{scope, name}] = &g
-	return s.commit(b)
+	if err := s.commit(b); err != nil {
+		return err
+	}
+	if g.RetentionDays != old.RetentionDays {
+		s.wakeUp()
+	}
+	return nil
 }
 
 // DeleteGroup deletes a group with all its streams and events, or returns
@@ -109,7 +115,7 @@ func (s *Store) DeleteGroup(scope Scope, name string) error {
 		return s.rollback(b, ErrNoGroup)
 	}
 	err := b.Delete(groupKey(scope, name), nil)
-	for _, kind := range []byte("secb") {
+	for _, kind := range []byte("secbxd") {
 		if err == nil {
 			err = deleteRange(b, kind, g.id)
 		}
@@ -118,6 +124,7 @@ func (s *Store) DeleteGroup(scope Scope, name string) error {
 		return s.rollback(b, err)
 	}
 	delete(s.groups, groupName{scope, name})
+	delete(s.oldest, g.id)
 	return s.commit(b)
 }
 

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-var seqKey = []byte{'n'}
+var seqKey, versionKey = []byte{'n'}, []byte{'v'}
 
 // be writes a number so that bytes sort as numbers do.
 func be(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -37,6 +37,20 @@ func streamKey(group uint64, name string) []byte { return append(numbers('s', gr
 
 func cursorKey(group, stream uint64, source string) []byte {
 	return append(numbers('c', group, stream), source...)
+}
+
+// docPrefix begins the keys of the records of a kind, beside a group or, where
+// that is 0, a scope.
+func docPrefix(scope Scope, group uint64, kind string) []byte {
+	k := numbers('d', group)
+	if group == 0 {
+		k = []byte("q" + scope.Account + "\x00" + scope.Region + "\x00")
+	}
+	return append(k, kind+"\x00"...)
+}
+
+func docKey(prefix []byte, name string) []byte {
+	return append(prefix[:len(prefix):len(prefix)], name...)
 }
 
 const eventKeyLen = 1 + 4*8

@@ -180,7 +180,7 @@ func TestAgainstModel(t *testing.T) {
 					for _, g := range m.groups {
 						for _, st := range g.streams {
 							st.events = slices.DeleteFunc(st.events, func(e Event) bool {
-								return g.retention != 0 && e.Time < c.t.UnixMilli()-int64(g.retention)*day
+								return g.retention != 0 && dayOf(e.Time) < dayOf(c.t.UnixMilli()-int64(g.retention)*day)
 							})
 						}
 					}
@@ -276,8 +276,17 @@ func TestAgainstModel(t *testing.T) {
 					return
 				}
 				check("read", err, nil)
-				if want := m.groups[g].sorted(c.t, q); !slices.Equal(got, want) {
+				want := m.groups[g].sorted(c.t, q)
+				if !slices.Equal(got, want) {
 					t.Fatalf("read %+v:\ngot  %v\nwant %v", q, got, want)
+				}
+				got = nil
+				for e, err := range s.Scan(context.Background(), scope, g, q) {
+					check("scan", err, nil)
+					got = append(got, fmt.Sprint(e.Stream, " ", e.Time, " ", e.Message))
+				}
+				if !slices.Equal(got, want) {
+					t.Fatalf("scan %+v:\ngot  %v\nwant %v", q, got, want)
 				}
 				streams, err := s.Streams(scope, g, q.Prefix)
 				check("streams", err, nil)

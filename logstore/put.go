@@ -48,12 +48,21 @@ func (s *Store) Put(scope Scope, group, stream string, events []Event, c *Cursor
 			return 0, s.rollback(b, err)
 		}
 	}
+	now, first, due := s.now().UnixMilli(), s.seq+1, s.due(g)
 	if len(events) > 0 {
-		if err := s.write(b, g, &st, stream, events, s.now().UnixMilli()); err != nil {
+		if err := s.write(b, g, &st, stream, events, now); err != nil {
 			return 0, s.rollback(b, err)
 		}
 	}
-	return st.Seq, s.commit(b)
+	earlier := s.due(g) < due
+	if err := s.commit(b); err != nil {
+		return 0, err
+	}
+	if earlier {
+		s.wakeUp()
+	}
+	s.tell(g, stream, events, first, now)
+	return st.Seq, nil
 }
 
 // write puts the events, and what they change of stream and bytes, in the batch.
@@ -78,10 +87,20 @@ func (s *Store) write(b *pebble.Batch, g *Group, st *Stream, name string, events
 	}
 	st.LastIngested, st.Seq = now, s.seq
 	for d, n := range days {
-		for _, stream := range [...]uint64{0, st.id} {
-			if err := s.count(b, g.id, stream, d, n); err != nil {
+		if _, err := s.count(b, g.id, 0, d, n); err != nil {
+			return err
+		}
+		fresh, err := s.count(b, g.id, st.id, d, n)
+		if err != nil {
+			return err
+		}
+		if fresh {
+			if err := b.Set(numbers('x', g.id, d, st.id), []byte(name), nil); err != nil {
 				return err
 			}
+		}
+		if oldest, ok := s.oldest[g.id]; !ok || d < oldest {
+			s.oldest[g.id] = d
 		}
 	}
 	return b.Set(streamKey(g.id, name), st.encode(), nil)
@@ -89,6 +108,9 @@ func (s *Store) write(b *pebble.Batch, g *Group, st *Stream, name string, events
 
 // dayOf numbers the days; stamps make those before 1970 sort right.
 func dayOf(ms int64) uint64 { return stamp(ms) / day }
+
+// dayStart is the first time of a day, in ms since 1970.
+func dayStart(d uint64) int64 { return unstamp(d * day) }
 
 // Cursor returns how far the source has come with a stream, 0 where it has not
 // begun, or ErrNoGroup or ErrNoStream.

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -42,6 +43,9 @@ type Query struct {
 	Limit, MaxBytes int
 	// Scan is how many bytes to look through at most, counted likewise.
 	Scan int
+	// Buffer is how many bytes a read over many streams may hold of them at a
+	// time; 0 is 4 MiB.
+	Buffer int
 }
 
 // Page is what a read returns.
@@ -55,20 +59,67 @@ type Page struct {
 	More bool
 }
 
-// mergeBuffer is what a read over many streams may hold of them at a time.
+// mergeBuffer is the Buffer of a query that names none.
 const mergeBuffer = 4 << 20
 
 // Read returns the next page of events, or ErrNoGroup or ErrNoStream. It stops
 // early with an error when ctx ends.
 func (s *Store) Read(ctx context.Context, scope Scope, group string, q Query) (Page, error) {
-	g, err := s.group(scope, group)
+	r, err := s.reader(scope, group, q)
 	if err != nil {
 		return Page{}, err
 	}
-	r := reader{
+	page, err := r.page(ctx)
+	if err := errors.Join(err, r.it.Close()); err != nil {
+		return Page{}, fmt.Errorf("read log events: %w", err)
+	}
+	return page, nil
+}
+
+// Scan returns all events that a query chooses, without its limits, until one
+// comes with an error: ErrNoGroup, ErrNoStream, or that of ctx. While it runs,
+// deleted events keep their space.
+func (s *Store) Scan(ctx context.Context, scope Scope, group string, q Query) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		r, err := s.reader(scope, group, q)
+		if err != nil {
+			yield(Stored{}, err)
+			return
+		}
+		defer r.it.Close() // what it may find wrong, reading has found
+		for {
+			e, ok, err := r.next()
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(Stored{}, fmt.Errorf("read log events: %w", err))
+				return
+			}
+			if !ok {
+				return
+			}
+			r.advance()
+			if (q.Match == nil || q.Match(e.Message)) && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// reader opens a reader at the beginning of a query's range.
+func (s *Store) reader(scope Scope, group string, q Query) (*reader, error) {
+	g, err := s.group(scope, group)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{
 		q: q, group: g.id,
 		lo: Position{Time: max(q.Start, g.cutoff(s.now()))},
 		hi: Position{Time: q.End},
+	}
+	if r.q.Buffer == 0 {
+		r.q.Buffer = mergeBuffer
 	}
 	if q.From != nil && q.Backward && q.From.Before(r.hi) {
 		r.hi = *q.From
@@ -76,16 +127,12 @@ func (s *Store) Read(ctx context.Context, scope Scope, group string, q Query) (P
 		r.lo = *q.From
 	}
 	if err := r.choose(s); err != nil {
-		return Page{}, err
+		return nil, err
 	}
 	if r.it, err = s.db.NewIter(&pebble.IterOptions{LowerBound: numbers('e', g.id), UpperBound: numbers('e', g.id+1)}); err != nil {
-		return Page{}, fmt.Errorf("read log events: %w", err)
+		return nil, fmt.Errorf("read log events: %w", err)
 	}
-	page, err := r.page(ctx)
-	if err := errors.Join(err, r.it.Close()); err != nil {
-		return Page{}, fmt.Errorf("read log events: %w", err)
-	}
-	return page, nil
+	return r, nil
 }
 
 // reader merges streams into one order.
@@ -146,17 +193,13 @@ func (r *reader) page(ctx context.Context) (Page, error) {
 	}
 	bytes, scanned := 0, 0
 	for {
-		if err := r.fill(); err != nil {
-			return Page{}, err
-		}
-		if r.live.Len() == 0 {
-			return p, nil
+		e, ok, err := r.next()
+		if err != nil || !ok {
+			return p, err
 		}
 		if err := ctx.Err(); err != nil {
 			return Page{}, err
 		}
-		src := r.live.sources[0]
-		e := src.events[0]
 		size := len(e.Message) + eventOverhead
 		if scanned += size; scanned > r.q.Scan && p.Next != r.begin() {
 			p.More = true
@@ -173,9 +216,23 @@ func (r *reader) page(ctx context.Context) (Page, error) {
 		if p.Next = e.Position; !r.q.Backward {
 			p.Next.Seq++
 		}
-		src.events = src.events[1:]
-		heap.Fix(&r.live, 0)
+		r.advance()
 	}
+}
+
+// next returns the next event, and false at the end.
+func (r *reader) next() (Stored, bool, error) {
+	if err := r.fill(); err != nil || r.live.Len() == 0 {
+		return Stored{}, false, err
+	}
+	return r.live.sources[0].events[0], true, nil
+}
+
+// advance goes behind the event that next returned.
+func (r *reader) advance() {
+	src := r.live.sources[0]
+	src.events = src.events[1:]
+	heap.Fix(&r.live, 0)
 }
 
 // begin is the position at which the read began.
@@ -225,7 +282,7 @@ func (r *reader) begins(st Stream, e Stored) bool {
 
 // read reads on in one stream, for its share of mergeBuffer.
 func (r *reader) read(src *source) error {
-	share := mergeBuffer / r.live.Len()
+	share := r.q.Buffer / r.live.Len()
 	k := eventKey(r.group, src.id, src.next)
 	step := r.it.Next
 	var ok bool

@@ -39,10 +39,6 @@ const (
 // and a compaction of the newest level may need.
 const reserve = 64 << 20
 
-// expireEvery is how often events past their group's retention are deleted. They
-// are not shown from the moment they expire.
-const expireEvery = time.Hour
-
 // Store is an open log store. Its methods may be called by many goroutines.
 type Store struct {
 	dir     string
@@ -56,9 +52,12 @@ type Store struct {
 	mu     sync.RWMutex
 	groups map[groupName]*Group // values are never changed, but replaced
 	seq    uint64               // last one given out
+	oldest map[uint64]uint64    // the oldest day of each group that has events
 
-	stop chan struct{}
-	wg   sync.WaitGroup
+	watch watchers
+	wake  chan struct{} // something else may be due
+	stop  chan struct{}
+	wg    sync.WaitGroup
 }
 
 type groupName struct {
@@ -97,7 +96,8 @@ func openStore(dir string, now func() time.Time, log *slog.Logger) (*Store, erro
 	if err != nil {
 		return nil, fmt.Errorf("open the log store %s: %w", dir, err)
 	}
-	s := &Store{dir: dir, reserve: reserve, db: db, now: now, log: log, groups: map[groupName]*Group{}, stop: make(chan struct{})}
+	s := &Store{dir: dir, reserve: reserve, db: db, now: now, log: log, groups: map[groupName]*Group{}, oldest: map[uint64]uint64{},
+		wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the log store %s: %w", dir, err), db.Close())
 	}
@@ -114,7 +114,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// load reads the groups and the last sequence number.
+// load reads the groups, with their oldest days, and the last sequence number.
 func (s *Store) load() error {
 	if err := s.get(seqKey, func(v []byte) error {
 		var ok bool
@@ -125,14 +125,25 @@ func (s *Store) load() error {
 	}); err != nil {
 		return err
 	}
-	return s.each([]byte{'g'}, []byte{'h'}, func(k, v []byte) error {
+	if err := s.each([]byte{'g'}, []byte{'h'}, func(k, v []byte) error {
 		g, err := decodeGroup(v)
 		if err != nil {
 			return fmt.Errorf("log group %q: %w", k, err)
 		}
 		s.groups[groupName{g.scope, g.Name}] = g
 		return nil
-	})
+	}); err != nil {
+		return err
+	}
+	if err := s.indexDays(); err != nil {
+		return err
+	}
+	for _, g := range s.groups {
+		if err := s.findOldest(g.id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // get calls read with the value of key, or not at all where there is none.

@@ -96,7 +96,12 @@ func (s *Store) DeleteStream(scope Scope, group, name string) error {
 	}
 	err = s.each(numbers('b', g.id, st.id), numbers('b', g.id, st.id+1), func(k, v []byte) error {
 		n, _ := number(v)
-		return s.count(b, g.id, 0, binary.BigEndian.Uint64(k[17:]), -int64(n))
+		d := binary.BigEndian.Uint64(k[17:])
+		if err := b.Delete(numbers('x', g.id, d, st.id), nil); err != nil {
+			return err
+		}
+		_, err := s.count(b, g.id, 0, d, -int64(n))
+		return err
 	})
 	for _, kind := range []byte("ecb") {
 		if err == nil {
@@ -112,23 +117,26 @@ func (s *Store) DeleteStream(scope Scope, group, name string) error {
 	return s.commit(b)
 }
 
-// count adds to the bytes of a stream's day (or, with stream 0, of its group's).
-// The key is written once in a batch: what the batch holds is not read.
-func (s *Store) count(b *pebble.Batch, group, stream, day uint64, add int64) error {
+// count adds to the bytes of a stream's day (or, with stream 0, of its group's),
+// and reports whether there were none. The key is written once in a batch: what
+// the batch holds is not read.
+func (s *Store) count(b *pebble.Batch, group, stream, day uint64, add int64) (fresh bool, err error) {
 	k := numbers('b', group, stream, day)
+	fresh = true
 	var sum uint64
 	if err := s.get(k, func(v []byte) error {
 		sum, _ = number(v)
+		fresh = false
 		return nil
 	}); err != nil {
-		return err
+		return false, err
 	}
 	// What expired meanwhile is not subtracted twice.
 	total := max(int64(sum)+add, 0)
 	if total == 0 {
-		return b.Delete(k, nil)
+		return fresh, b.Delete(k, nil)
 	}
-	return b.Set(k, be(uint64(total)), nil)
+	return fresh, b.Set(k, be(uint64(total)), nil)
 }
 
 // Stream returns one stream, or ErrNoGroup or ErrNoStream.
