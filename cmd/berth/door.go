@@ -100,26 +100,33 @@ func (b *berth) status(context.Context) (local.Status, error) {
 const downWithin = 150 * time.Second
 
 // down stops all tasks as StopTask does, waits for their end, and removes what
-// the instance has made on the host.
+// the instance has made on the host. Where that they shall stop can't be
+// written, as on a full disk, they are ended without: that may give the room
+// back to write it then.
 func (b *berth) down(ctx context.Context) error {
 	_, watch := b.store.ViewAndWatch(store.Tasks.Name())
 	defer watch.Close()
-	if err := b.stopAll(ctx); err != nil {
-		return err
-	}
 	patience, cancel := context.WithTimeout(ctx, downWithin)
 	defer cancel()
-	for b.running() > 0 {
+	unwritten := b.stopAll(ctx)
+	if unwritten != nil {
+		b.log.Warn("tasks are ended at once", "tasks", b.running(), "because", unwritten)
+	}
+	for unwritten == nil && b.running() > 0 {
 		if _, err := watch.Next(patience); err != nil {
 			b.log.Warn("tasks did not stop in time and are ended now", "tasks", b.running(), "err", err)
 			break
 		}
 	}
-	return errors.Join(
+	err := errors.Join(
 		b.agent.Destroy(ctx),
 		b.network.Destroy(ctx),
 		b.runtime.Destroy(ctx),
 	)
+	if unwritten != nil {
+		err = errors.Join(err, b.stopAll(ctx))
+	}
+	return err
 }
 
 // stopAll makes STOPPED what is wanted of every task, some at a time: a
