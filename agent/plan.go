@@ -104,7 +104,10 @@ func newPlan(as *state.Assignment) (*plan, error) {
 	for i, d := range def.ContainerDefinitions {
 		c := p.containers[i]
 		var err error
-		if c.logs, err = state.FromLogConfiguration(d.LogConfiguration, as.Task.Account, c.name, as.Task.ID); err != nil {
+		if c.logs, err = state.FromLogConfiguration(d.LogConfiguration, state.LogSource{
+			Account: as.Task.Account, Cluster: as.Task.ClusterARN(), Task: as.Task.ID, Definition: state.RevisionID(as.Task.Family, as.Task.Revision),
+			Container: c.name, ContainerID: c.id, Image: c.image, Labels: d.DockerLabels, Env: environmentMap(c.environment), EC2: as.Task.ContainerInstance != "",
+		}); err != nil {
 			return p, fmt.Errorf("container %s: logConfiguration: %w", c.name, err)
 		}
 		for _, dep := range d.DependsOn {
@@ -174,6 +177,14 @@ func override(o *int32, otherwise int32) int32 {
 		return *o
 	}
 	return otherwise
+}
+
+func environmentMap(env [][2]string) map[string]string {
+	m := make(map[string]string, len(env))
+	for _, e := range env {
+		m[e[0]] = e[1]
+	}
+	return m
 }
 
 func setEnv(env [][2]string, name, value string) [][2]string {

@@ -39,6 +39,11 @@
 // before that line, which is why an overlong line is cut at the end of a
 // fragment, and why all events that one line makes go in one batch.
 //
+// Lines that belong to one event (awslogs-multiline-pattern and
+// awslogs-datetime-format) are grouped behind that; an event that has waited
+// five seconds for more lines is shipped, and no group goes on behind the cursor,
+// so the next process makes the same events of the same lines.
+//
 // What is still pending when the container is gone has no end of its own: it
 // ends one byte behind the end of the file.
 //

@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"regexp"
 	"sync"
+	"time"
 )
 
 const (
@@ -40,14 +42,18 @@ type follower struct {
 	next    int64 // offset of the first byte not read
 	begin   int64 // bytes before it are a hole
 	joiner  joiner
-	keeps   bool // the file system punches no holes
-	dropped bool // the last events were dropped, which has been logged
+	grouper *grouper // nil: each line is an event
+	keeps   bool     // the file system punches no holes
+	dropped bool     // the last events were dropped, which has been logged
 }
 
 func newFollower(s *Shipper, id, path string, target *Target) *follower {
 	f := &follower{
 		s: s, id: id, path: path, target: target, log: s.log.With("container", id),
 		changed: make(chan struct{}, 1), finishing: make(chan struct{}), done: make(chan struct{}),
+	}
+	if target != nil && target.Begin != "" {
+		f.grouper = &grouper{begin: regexp.MustCompile(target.Begin)}
 	}
 	f.finish = sync.OnceFunc(func() { close(f.finishing) })
 	f.wake()
@@ -74,6 +80,7 @@ func (f *follower) run(ctx context.Context) {
 		case <-f.finishing:
 			last = true
 		case <-f.changed:
+		case <-f.aged(): // an event has waited long enough for more lines
 		}
 		err := f.ship(ctx, last)
 		switch {
@@ -90,6 +97,9 @@ func (f *follower) run(ctx context.Context) {
 		case last:
 			if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				f.err = fmt.Errorf("remove a container's shipped output: %w", err)
+			}
+			if s, ok := f.s.sink.(Forgetter); ok && f.target != nil {
+				s.Forget(f.id)
 			}
 			close(f.done)
 			return
@@ -137,17 +147,51 @@ func (f *follower) ship(ctx context.Context, last bool) error {
 			}
 			batch = f.joiner.flush(batch, end+1)
 		}
+		batch = f.group(batch, atEnd && last)
 		if err := f.put(ctx, batch); err != nil {
 			return err
 		}
 		f.next = end
-		if err := f.punch(f.joiner.earliest(end)); err != nil {
+		if err := f.punch(f.earliest(end)); err != nil {
 			return err
 		}
 		if atEnd {
 			return nil
 		}
 	}
+}
+
+// group joins the events of lines that belong together. With last, nothing is
+// left pending.
+func (f *follower) group(lines []shipment, last bool) []shipment {
+	g := f.grouper
+	if g == nil {
+		return lines
+	}
+	var grouped []shipment
+	for _, l := range lines {
+		grouped = g.add(grouped, l, f.cursor)
+	}
+	if last || g.pending() && !time.Now().Before(g.waitsUntil) {
+		grouped = g.flush(grouped)
+	}
+	return grouped
+}
+
+// aged tells when what is pending has waited long enough.
+func (f *follower) aged() <-chan time.Time {
+	if f.grouper == nil || !f.grouper.pending() {
+		return nil
+	}
+	return time.After(time.Until(f.grouper.waitsUntil))
+}
+
+func (f *follower) earliest(end int64) int64 {
+	end = f.joiner.earliest(end)
+	if f.grouper != nil {
+		end = f.grouper.earliest(end)
+	}
+	return end
 }
 
 // lines appends the events of the whole lines in b, which begins at f.next, and

@@ -30,6 +30,8 @@ type fragment struct {
 	time  time.Time
 	start int64 // file offset of its first line
 	open  bool
+	// stderr is the stream, of which there are two.
+	stderr bool
 }
 
 // shipment is an event with its place in the file.
@@ -57,7 +59,7 @@ func (j *joiner) add(to []shipment, raw []byte, start, end int64) []shipment {
 		p = &j.pending[1]
 	}
 	if !p.open {
-		*p = fragment{text: p.text[:0], time: l.time, start: start, open: true}
+		*p = fragment{text: p.text[:0], time: l.time, start: start, open: true, stderr: l.stderr}
 	}
 	p.text = append(p.text, l.text...)
 	if l.partial && !full(p.text) {
@@ -118,7 +120,7 @@ func emit(to []shipment, f fragment, end int64) []shipment {
 			for n = maxEvent; !utf8.RuneStart(text[n]); n-- {
 			}
 		}
-		to = append(to, shipment{Event{Time: f.time, Message: text[:n]}, f.start, end})
+		to = append(to, shipment{Event{Time: f.time, Message: text[:n], Stderr: f.stderr}, f.start, end})
 		text = text[n:]
 	}
 	return to

@@ -36,6 +36,10 @@ type Sink interface {
 	Put(ctx context.Context, t Target, source string, events []Event, next int64) error
 }
 
+// Forgetter is a Sink that wants to know when a source's last line is stored and
+// its file removed.
+type Forgetter interface{ Forget(source string) }
+
 // Shipper follows the files of running containers.
 type Shipper struct {
 	sink  Sink

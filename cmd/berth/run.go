@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth/berth/agent"
 	"github.com/berth/berth/agent/logdriver"
+	"github.com/berth/berth/agent/logdriver/forward"
 	"github.com/berth/berth/agent/network"
 	"github.com/berth/berth/agent/runtime/crun"
 	"github.com/berth/berth/api/ec2"
@@ -142,7 +143,12 @@ func (b *berth) openNode(ctx context.Context) error {
 		return err
 	}
 	b.closer = append(b.closer, b.network.Close)
-	if b.shipper, err = logdriver.New(logs.NewSink(b.logs), b.log.With("part", "logdriver")); err != nil {
+	lines, err := forward.New(logs.NewSink(b.logs), b.instance.Path("node", "logs"), b.log.With("part", "logdriver"))
+	if err != nil {
+		return err
+	}
+	b.closer = append(b.closer, lines.Close)
+	if b.shipper, err = logdriver.New(lines, b.log.With("part", "logdriver")); err != nil {
 		return err
 	}
 	b.closer = append(b.closer, b.shipper.Close)
