@@ -118,6 +118,10 @@ func (s *Service) DescribeLogGroups(ctx context.Context, in *cwl.DescribeLogGrou
 		row := types.LogGroup{Arn: aws.String(d + ":*"), CreationTime: &g.Created, LogGroupName: &g.Name}
 		if pattern == "" { // with a pattern, only those three
 			bytes, err := s.store.StoredBytes(scopeOf(ctx), g.Name)
+			filters := map[string][]byte{}
+			if err == nil {
+				filters, err = s.store.Docs(scopeOf(ctx), g.Name, metricFilters)
+			}
 			if errors.Is(err, logstore.ErrNoGroup) {
 				continue // deleted meanwhile
 			}
@@ -125,7 +129,7 @@ func (s *Service) DescribeLogGroups(ctx context.Context, in *cwl.DescribeLogGrou
 				return nil, err
 			}
 			row.LogGroupArn, row.LogGroupClass = &d, types.LogGroupClass(g.Class)
-			row.MetricFilterCount, row.StoredBytes = aws.Int32(0), &bytes
+			row.MetricFilterCount, row.StoredBytes = aws.Int32(int32(len(filters))), &bytes
 			row.DeletionProtectionEnabled = &g.Protected
 			if g.RetentionDays != 0 {
 				row.RetentionInDays = &g.RetentionDays

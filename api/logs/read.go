@@ -11,6 +11,7 @@ import (
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
+	"github.com/berth/berth/api/logs/pattern"
 	"github.com/berth/berth/logstore"
 )
 
@@ -72,6 +73,18 @@ func (s *Service) GetLogEvents(ctx context.Context, in *cwl.GetLogEventsInput) (
 	return out, nil
 }
 
+// filter compiles a filter pattern; nil is for one that matches all.
+func filter(text *string) (func(message string) bool, error) {
+	p, err := pattern.Parse(aws.ToString(text))
+	if err != nil {
+		return nil, invalid("%v", err)
+	}
+	if p.All() {
+		return nil, nil
+	}
+	return p.Match, nil
+}
+
 // openStreamToken reads a token of GetLogEvents: f or b for the direction, and a
 // position.
 func openStreamToken(token string) (backward bool, from *logstore.Position, err error) {
@@ -107,7 +120,7 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *cwl.FilterLogEventsIn
 	if in.LogStreamNames != nil && in.LogStreamNamePrefix != nil {
 		return nil, invalid("Only one of logStreamNames and logStreamNamePrefix can be specified.")
 	}
-	match, err := parsePattern(aws.ToString(in.FilterPattern))
+	match, err := filter(in.FilterPattern)
 	if err != nil {
 		return nil, err
 	}
