@@ -189,7 +189,7 @@ func TestReboot(t *testing.T) {
 				delete(w.host.programs, "web")
 				clear(w.server.latest)
 				c := w.tasks[id]
-				pl, err := newPlan(c)
+				pl, err := newPlan(c, "")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -30,6 +30,9 @@ func (p *plan) prepare(dir folder) error {
 			return err
 		}
 	}
+	if err := p.prepareRouter(dir); err != nil {
+		return fmt.Errorf("configure the log router: %w", err)
+	}
 	if err := os.MkdirAll(dir.etc(""), 0o755); err != nil {
 		return err
 	}

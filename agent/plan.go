@@ -23,6 +23,7 @@ type plan struct {
 	dns        []netip.Addr // none: the host's resolvers
 	containers []*container // as in the definition
 	volumes    []string     // names of the task's volumes
+	router     *router      // nil: no container logs with awsfirelens
 }
 
 // container is one container of a plan.
@@ -38,6 +39,7 @@ type container struct {
 	stopTimeout  time.Duration
 	check        *check // nil: no health check
 	logs         *state.LogTarget
+	routes       bool // it is the task's router
 
 	command, entryPoint []string // empty: the image's
 	environment         [][2]string
@@ -75,7 +77,7 @@ const (
 // newPlan makes the plan of an assignment. Errors name the field that can't be
 // followed; the API refuses such definitions, so they only come from elsewhere.
 // With an error the plan's containers have names and IDs at least.
-func newPlan(as *state.Assignment) (*plan, error) {
+func newPlan(as *state.Assignment, dir folder) (*plan, error) {
 	def := &as.Definition.V
 	p := &plan{task: &as.Task, hostname: as.Interface.PrivateDNS, address: as.Interface.Address, dns: as.Interface.DNS}
 	for _, v := range def.Volumes {
@@ -105,8 +107,8 @@ func newPlan(as *state.Assignment) (*plan, error) {
 		c := p.containers[i]
 		var err error
 		if c.logs, err = state.FromLogConfiguration(d.LogConfiguration, state.LogSource{
-			Account: as.Task.Account, Cluster: as.Task.ClusterARN(), Task: as.Task.ID, Definition: state.RevisionID(as.Task.Family, as.Task.Revision),
-			Container: c.name, ContainerID: c.id, Image: c.image, Labels: d.DockerLabels, Env: environmentMap(c.environment), EC2: as.Task.ContainerInstance != "",
+			Account: as.Task.Account, Cluster: as.Task.ClusterARN(), Task: as.Task.ID, Definition: fmt.Sprintf("%s:%d", as.Task.Family, as.Task.Revision),
+			Container: c.name, ContainerID: c.id, Image: c.image, Labels: d.DockerLabels, Env: environmentMap(c.environment), EC2: as.Task.ContainerInstance != "", Router: true,
 		}); err != nil {
 			return p, fmt.Errorf("container %s: logConfiguration: %w", c.name, err)
 		}
@@ -123,7 +125,7 @@ func newPlan(as *state.Assignment) (*plan, error) {
 			}
 		}
 	}
-	return p, nil
+	return p, p.route(def, dir)
 }
 
 // newContainer merges a container's definition and its override.

@@ -19,7 +19,7 @@ import (
 // specOf is the first container of an assignment as the runtime gets it.
 func specOf(t *testing.T, as *state.Assignment, img v1.ImageConfig) runtime.Spec {
 	t.Helper()
-	p, err := newPlan(as)
+	p, err := newPlan(as, "/task")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestPlan(t *testing.T) {
 			d.LogConfiguration = &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{
 				"awslogs-group": "g", "awslogs-region": "eu-west-1", "awslogs-stream-prefix": "p", "awslogs-create-group": "true"}}
 		}))
-	p, err := newPlan(as)
+	p, err := newPlan(as, "/task")
 	if err != nil {
 		t.Fatal(err)
 	}

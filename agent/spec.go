@@ -45,6 +45,9 @@ func (p *plan) spec(c *container, img runtime.Image, dir folder, netns string) (
 	for _, name := range etcFiles {
 		s.Mounts = append(s.Mounts, runtime.Mount{Source: dir.etc(name), Target: filepath.Join("/etc", name)})
 	}
+	if c.routes {
+		s.Mounts = append(s.Mounts, p.routerMounts(dir)...)
+	}
 	for _, m := range c.mounts {
 		s.Mounts = append(s.Mounts, runtime.Mount{Source: dir.volume(slices.Index(p.volumes, m.volume)), Target: m.path, ReadOnly: m.readOnly})
 	}
@@ -72,7 +75,7 @@ func (p *plan) env(c *container, img runtime.Image) []string {
 		k, v, _ := strings.Cut(kv, "=")
 		env = setEnv(env, k, v)
 	}
-	for _, kv := range c.environment {
+	for _, kv := range slices.Concat(p.fluentEnv(c), c.environment) {
 		env = setEnv(env, kv[0], kv[1])
 	}
 	for _, kv := range [][2]string{

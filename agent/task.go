@@ -86,7 +86,7 @@ func (a *Agent) newTask(as state.Assignment) *task {
 	t.launching, t.stopLaunch = context.WithCancel(a.ctx)
 	t.killed, t.killNow = context.WithCancel(a.ctx)
 	var err error
-	t.plan, err = newPlan(&t.as)
+	t.plan, err = newPlan(&t.as, t.dir)
 	t.live = make([]live, len(t.plan.containers))
 	for i := range t.live {
 		t.live[i].running, t.live[i].ended = context.WithCancel(a.ctx)

@@ -46,6 +46,8 @@ type LogSource struct {
 	Labels, Env map[string]string
 	// EC2 is set for tasks on container instances, which have more drivers.
 	EC2 bool
+	// Router: the definition has a FireLens container, so awsfirelens is there.
+	Router bool
 }
 
 // LogEvent is one line of a container's output, or several where they belong
@@ -58,10 +60,11 @@ type LogEvent struct {
 
 // CheckLogConfiguration says what is wrong with a container's log
 // configuration, in the words of RegisterTaskDefinition, or nil. ec2 is whether
-// it is for container instances; Fargate has fewer drivers. The missing execution
-// role is not its business.
-func CheckLogConfiguration(c *types.LogConfiguration, ec2 bool) error {
-	_, err := FromLogConfiguration(c, LogSource{EC2: ec2})
+// it is for container instances; Fargate has fewer drivers. router is whether the
+// definition has a FireLens container. The missing execution role is not its
+// business.
+func CheckLogConfiguration(c *types.LogConfiguration, ec2, router bool) error {
+	_, err := FromLogConfiguration(c, LogSource{EC2: ec2, Router: router})
 	return err
 }
 
@@ -87,8 +90,13 @@ func FromLogConfiguration(c *types.LogConfiguration, from LogSource) (*LogTarget
 		valid = "[awslogs,fluentd,gelf,journald,json-file,splunk,syslog,awsfirelens]"
 	}
 	switch {
-	case c.LogDriver == types.LogDriverSplunk || c.LogDriver == types.LogDriverAwsfirelens:
-		return nil, fmt.Errorf("Log driver %s is not supported yet. Must be one of %s", c.LogDriver, strings.ReplaceAll(strings.ReplaceAll(valid, ",splunk", ""), ",awsfirelens", ""))
+	case c.LogDriver == types.LogDriverSplunk:
+		return nil, fmt.Errorf("Log driver %s is not supported yet. Must be one of %s", c.LogDriver, strings.ReplaceAll(valid, ",splunk", ""))
+	case c.LogDriver == types.LogDriverAwsfirelens && len(c.SecretOptions) == 0:
+		if !from.Router {
+			return nil, fmt.Errorf("Log driver awsfirelens requires a container with a firelensConfiguration in the task definition")
+		}
+		return &LogTarget{Other: &LogDriver{Name: c.LogDriver, Options: c.Options, Source: from}}, nil
 	case from.EC2 && !slices.Contains(ec2Drivers, c.LogDriver), !from.EC2 && c.LogDriver != types.LogDriverAwslogs:
 		return nil, fmt.Errorf("%s is not a valid log driver. Must be one of %s", c.LogDriver, valid)
 	case len(c.SecretOptions) > 0:

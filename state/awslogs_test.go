@@ -56,7 +56,7 @@ func TestFromLogConfiguration(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.refused) {
 				t.Errorf("%v: error %v, want %q", c.in.Options, err, c.refused)
 			}
-			if CheckLogConfiguration(c.in, c.ec2) == nil {
+			if CheckLogConfiguration(c.in, c.ec2, false) == nil {
 				t.Errorf("%v: the check lets it pass", c.in.Options)
 			}
 		case err != nil:

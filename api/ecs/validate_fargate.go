@@ -98,7 +98,7 @@ func fargateContainer(c *types.ContainerDefinition) error {
 			return err
 		}
 	}
-	if err := state.CheckLogConfiguration(c.LogConfiguration, false); err != nil {
+	if err := state.CheckLogConfiguration(c.LogConfiguration, false, false); err != nil {
 		return clientError("%s", err.Error())
 	}
 	return nil

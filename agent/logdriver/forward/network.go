@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -136,7 +137,8 @@ func (d *syslog) close() error { return d.w.Close() }
 
 type fluentd struct {
 	*message
-	w *fluent.Fluent
+	w   *fluent.Fluent
+	dir *os.File // of the socket; nil without one
 }
 
 func openFluentd(m *message) (driver, error) {
@@ -150,8 +152,14 @@ func openFluentd(m *message) (driver, error) {
 		return nil, err
 	}
 	c.FluentNetwork = protocol
+	var dir *os.File
 	if protocol == "unix" {
-		c.FluentSocketPath = target
+		// An address has room for some hundred characters, a data directory may have
+		// more: by way of its directory it is short.
+		if dir, err = os.Open(filepath.Dir(target)); err != nil {
+			return nil, err
+		}
+		c.FluentSocketPath = fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(target))
 	} else {
 		host, port, err := net.SplitHostPort(target)
 		if err != nil {
@@ -174,9 +182,10 @@ func openFluentd(m *message) (driver, error) {
 	c.ReadTimeout = c.WriteTimeout
 	w, err := fluent.New(c)
 	if err != nil {
+		dir.Close()
 		return nil, err
 	}
-	return &fluentd{m, w}, nil
+	return &fluentd{m, w, dir}, nil
 }
 
 func (d *fluentd) write(events []state.LogEvent) error {
@@ -190,7 +199,10 @@ func (d *fluentd) write(events []state.LogEvent) error {
 	return nil
 }
 
-func (d *fluentd) close() error { return d.w.Close() }
+func (d *fluentd) close() error {
+	d.dir.Close()
+	return d.w.Close()
+}
 
 type graylog struct {
 	*message

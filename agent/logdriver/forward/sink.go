@@ -63,6 +63,9 @@ func (s *Sink) Open(ctx context.Context, t logdriver.Target) error {
 	if t.Other == nil {
 		return s.next.Open(ctx, t)
 	}
+	if t.Other.Options["fluentd-async"] == "true" {
+		return nil // it may come up later
+	}
 	if err := s.with(t, t.Other.Source.ContainerID, func(driver) error { return nil }); err != nil {
 		return fmt.Errorf("failed to initialize logging driver: %w", err)
 	}
@@ -129,7 +132,7 @@ func (s *Sink) open(d *state.LogDriver) (driver, error) {
 		return openJSONFile(m, filepath.Join(s.json(), d.Source.ContainerID))
 	case types.LogDriverSyslog:
 		return openSyslog(m)
-	case types.LogDriverFluentd:
+	case types.LogDriverFluentd, types.LogDriverAwsfirelens:
 		return openFluentd(m)
 	case types.LogDriverGelf:
 		return openGelf(m)
