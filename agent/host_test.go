@@ -504,3 +504,8 @@ func (p *process) Report(ctx context.Context, reports []state.TaskReport) error 
 	}
 	return err
 }
+
+func (p *process) ExecStreams(ctx context.Context, id string, e runtime.Exec, _ runtime.Streams) (int, error) {
+	res, err := p.Exec(ctx, id, e)
+	return res.ExitCode, err
+}

@@ -87,6 +87,11 @@ type Containers interface {
 	// case the command is killed and the error is ctx's. What the command started
 	// and left behind is killed too.
 	Exec(ctx context.Context, id string, e Exec) (ExecResult, error)
+	// ExecStreams is Exec with a person or a program at the other end. It returns
+	// the exit code when the command has ended, and with it all that it started,
+	// and all output was written. The end of ctx, and an output that can't be
+	// written, hang the terminal up, and then kill.
+	ExecStreams(ctx context.Context, id string, e Exec, s Streams) (exitCode int, err error)
 	// Remove ends the container if need be and removes all that was made for it,
 	// but not its output: see LogPath. One that is not there is no error.
 	Remove(ctx context.Context, id string) error
@@ -181,6 +186,27 @@ type Exec struct {
 	User string   // the container's when empty
 	Cwd  string
 }
+
+// Streams are a command's input and output while it runs. A writer that takes
+// its time makes the command wait.
+type Streams struct {
+	// Stdin may be nil. The end of it is the end of the command's input, but of a
+	// terminal. A Read may be under way when the command has ended, and what it
+	// returns is lost.
+	Stdin  io.Reader
+	Stdout io.Writer
+	// Stderr is not used with a terminal, where all output is one.
+	Stderr io.Writer
+	// Terminal makes the three a pseudo-terminal, of which the command is the
+	// session's leader.
+	Terminal bool
+	// Size is the terminal's at first, and Sizes what it becomes; nil is never.
+	Size  Size
+	Sizes <-chan Size
+}
+
+// Size is that of a terminal, in characters. Zero is not known.
+type Size struct{ Rows, Cols uint16 }
 
 // ExecResult is how it ended. Output has at most the first 4 KiB of stdout and
 // stderr together.

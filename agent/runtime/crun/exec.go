@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -31,43 +32,57 @@ const execMark = "BERTH_EXEC"
 // all that it has started are gone. If ctx ended first, the error is ctx's, and
 // the result has the output so far.
 func (r *Runtime) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.ExecResult, error) {
-	failed := runtime.ExecResult{ExitCode: -1}
-	c, err := r.container(id)
+	run, err := r.prepareExec(id, e, runtime.Streams{})
 	if err != nil {
-		return failed, err
+		return runtime.ExecResult{ExitCode: -1}, err
 	}
-	if state := c.Status().State; state != runtime.Running {
-		return failed, fmt.Errorf("run a command in container %s: it is %s, not running", id, state)
-	}
-	if len(e.Args) == 0 {
-		return failed, fmt.Errorf("run a command in container %s: no command is given", id)
-	}
-	mark := execMark + "=" + strconv.FormatInt(time.Now().UnixNano(), 36) + "-" + strconv.FormatUint(r.execs.Add(1), 36)
-	process, err := r.execProcess(c, e, mark)
-	if err != nil {
-		return failed, fmt.Errorf("run a command in container %s: %w", id, err)
-	}
-	spec := r.file(id, "exec-"+mark[len(execMark)+1:])
-	if err := os.WriteFile(spec, process, 0o600); err != nil {
-		return failed, fmt.Errorf("run a command in container %s: %w", id, err)
-	}
-	defer os.Remove(spec)
-	result, err := r.exec(ctx, c, spec, mark)
+	defer os.Remove(run.spec)
+	result, err := r.exec(ctx, run)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("run a command in container %s: %w", id, err)
 	}
 	return result, err
 }
 
-func (r *Runtime) exec(ctx context.Context, c *container, spec, mark string) (runtime.ExecResult, error) {
+// execution is a command about to run.
+type execution struct {
+	container *container
+	spec      string // file of the OCI runtime's description of it
+	mark      string
+}
+
+func (r *Runtime) prepareExec(id string, e runtime.Exec, s runtime.Streams) (*execution, error) {
+	c, err := r.container(id)
+	if err != nil {
+		return nil, err
+	}
+	if state := c.Status().State; state != runtime.Running {
+		return nil, fmt.Errorf("run a command in container %s: it is %s, not running", id, state)
+	}
+	if len(e.Args) == 0 {
+		return nil, fmt.Errorf("run a command in container %s: no command is given", id)
+	}
+	mark := execMark + "=" + strconv.FormatInt(time.Now().UnixNano(), 36) + "-" + strconv.FormatUint(r.execs.Add(1), 36)
+	process, err := r.execProcess(c, e, s, mark)
+	if err != nil {
+		return nil, fmt.Errorf("run a command in container %s: %w", id, err)
+	}
+	spec := r.file(id, "exec-"+mark[len(execMark)+1:])
+	if err := os.WriteFile(spec, process, 0o600); err != nil {
+		return nil, fmt.Errorf("run a command in container %s: %w", id, err)
+	}
+	return &execution{container: c, spec: spec, mark: mark}, nil
+}
+
+func (r *Runtime) exec(ctx context.Context, e *execution) (runtime.ExecResult, error) {
 	failed := runtime.ExecResult{ExitCode: -1}
 	out, w, err := os.Pipe()
 	if err != nil {
 		return failed, err
 	}
 	defer out.Close()
-	cmd := command(ctx, r.ociPath(), append(r.ociArgs(), "exec", "--process", spec, c.Spec.ID)...)
-	cmd.Env = append(cmd.Env, mark)
+	cmd := command(ctx, r.ociPath(), append(r.ociArgs(), "exec", "--process", e.spec, e.container.Spec.ID)...)
+	cmd.Env = append(cmd.Env, e.mark)
 	cmd.Stdout, cmd.Stderr = w, w
 	err = r.start(cmd)
 	w.Close()
@@ -82,7 +97,7 @@ func (r *Runtime) exec(ctx context.Context, c *container, spec, mark string) (ru
 	}()
 	waitErr := cmd.Wait()
 	// With these gone, the pipe has no writer and the reader comes to its end.
-	if err := r.killMarked(c.Spec, mark); err != nil {
+	if err := r.killMarked(e.container.Spec, e.mark); err != nil {
 		out.Close()
 		return failed, err
 	}
@@ -100,7 +115,7 @@ func (r *Runtime) exec(ctx context.Context, c *container, spec, mark string) (ru
 
 // execProcess is the OCI runtime's description of the command: the container's
 // own process with what the caller wants otherwise.
-func (r *Runtime) execProcess(c *container, e runtime.Exec, mark string) ([]byte, error) {
+func (r *Runtime) execProcess(c *container, e runtime.Exec, s runtime.Streams, mark string) ([]byte, error) {
 	config, err := os.ReadFile(r.file(c.Spec.ID, configFile))
 	if err != nil {
 		return nil, err
@@ -111,6 +126,10 @@ func (r *Runtime) execProcess(c *container, e runtime.Exec, mark string) ([]byte
 	}
 	p := spec.Process
 	p.Args = e.Args
+	p.Terminal = s.Terminal
+	if s.Terminal && s.Size != (runtime.Size{}) {
+		p.ConsoleSize = &specs.Box{Height: uint(s.Size.Rows), Width: uint(s.Size.Cols)}
+	}
 	p.Env = append(slices.Concat(p.Env, e.Env), mark)
 	if e.Cwd != "" {
 		p.Cwd = e.Cwd
@@ -126,7 +145,7 @@ func (r *Runtime) execProcess(c *container, e runtime.Exec, mark string) ([]byte
 }
 
 // killMarked ends all processes of a container that have the mark in their
-// environment, until none is left.
+// environment, until none is left. execMark alone means those of any command.
 func (r *Runtime) killMarked(spec runtime.Spec, mark string) error {
 	path := r.cgroups.container(spec.Sandbox, spec.ID)
 	for range 100 {
@@ -156,5 +175,8 @@ func hasMark(pid int, mark string) bool {
 	if err != nil && !errors.Is(err, unix.ESRCH) {
 		return false
 	}
-	return slices.ContainsFunc(bytes.Split(env, []byte{0}), func(kv []byte) bool { return string(kv) == mark })
+	return slices.ContainsFunc(bytes.Split(env, []byte{0}), func(kv []byte) bool {
+		name, _, _ := strings.Cut(string(kv), "=")
+		return string(kv) == mark || name == mark
+	})
 }

@@ -100,7 +100,8 @@ func (r *Runtime) recoverContainer(ctx context.Context, c *container, conmon int
 			if err == nil {
 				c.running(init, p, started.ModTime())
 				r.watch(c, p)
-				return nil
+				// Commands of an earlier process have nobody at their other end.
+				return r.killMarked(c.Spec, execMark)
 			}
 			// The container has ended and conmon is about to.
 			err = p.WaitContext(ctx)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/berth/berth/agent/runtime"
 	"github.com/berth/berth/agent/runtime/images"
@@ -235,7 +236,10 @@ func (r *Runtime) start(cmd *exec.Cmd) error {
 			return err
 		}
 		defer dir.Close()
-		cmd.SysProcAttr = cgroupAttr(dir)
+		if cmd.SysProcAttr == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{}
+		}
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
 	}
 	for {
 		s := r.currentSpawner()

@@ -34,6 +34,7 @@ type Process struct {
 	Args, Env      []string
 	UID, GID       int
 	Cwd            string
+	Stdin          io.Reader // of a command inside of a container; nil for its first process
 	Stdout, Stderr io.Writer
 	// Signals gets all signals but SIGKILL. Those that nobody takes are lost, as
 	// they are to a container's first process without a handler.
@@ -307,7 +308,17 @@ func (r *Runtime) Signal(_ context.Context, id, signal string) error {
 
 // Exec calls a program with the container's environment.
 func (r *Runtime) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.ExecResult, error) {
-	failed := runtime.ExecResult{ExitCode: -1}
+	head := &head{}
+	code, err := r.ExecStreams(ctx, id, e, runtime.Streams{Stdout: head, Stderr: head})
+	if ctx.Err() != nil {
+		code = 137
+	}
+	return runtime.ExecResult{ExitCode: code, Output: head.String()}, err
+}
+
+// ExecStreams calls a program with the container's environment. There are no
+// terminals: one is as good as pipes.
+func (r *Runtime) ExecStreams(ctx context.Context, id string, e runtime.Exec, s runtime.Streams) (int, error) {
 	r.mu.Lock()
 	c := r.containers[id]
 	var state runtime.State
@@ -317,29 +328,36 @@ func (r *Runtime) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.
 	}
 	r.mu.Unlock()
 	if c == nil {
-		return failed, missing("container", id)
+		return -1, missing("container", id)
 	}
 	if state != runtime.Running || len(e.Args) == 0 {
-		return failed, fmt.Errorf("run %q in container %s, which is %s", e.Args, id, state)
+		return -1, fmt.Errorf("run %q in container %s, which is %s", e.Args, id, state)
+	}
+	if s.Stdin == nil {
+		s.Stdin = strings.NewReader("")
+	}
+	if s.Terminal {
+		s.Stderr = s.Stdout
 	}
 	run, err := r.program(e.Args)
 	if err != nil {
-		return runtime.ExecResult{ExitCode: 127, Output: err.Error()}, nil
+		fmt.Fprint(s.Stderr, err)
+		return 127, nil
 	}
-	p := Process{Spec: c.spec, Args: e.Args, Env: environment(merge(c.spec.Env, e.Env)), Cwd: directory(c.spec.WorkingDir)}
+	p := Process{
+		Spec: c.spec, Args: e.Args, Env: environment(merge(c.spec.Env, e.Env)), Cwd: directory(c.spec.WorkingDir),
+		Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr,
+	}
 	who := c.spec.User
 	if e.User != "" {
 		who = e.User
 	}
 	if p.UID, p.GID, err = user(who); err != nil {
-		return failed, err
+		return -1, err
 	}
 	if e.Cwd != "" {
 		p.Cwd = e.Cwd
 	}
-	head := &head{}
-	p.Stdout, p.Stderr = head, head
-
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	code := make(chan int, 1)
@@ -347,13 +365,13 @@ func (r *Runtime) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.
 	select {
 	case n := <-code:
 		if ctx.Err() != nil {
-			return runtime.ExecResult{ExitCode: 137, Output: head.String()}, ctx.Err()
+			return -1, ctx.Err()
 		}
-		return runtime.ExecResult{ExitCode: n, Output: head.String()}, nil
+		return n, nil
 	case <-stopped: // and with it all that runs inside
 		cancel()
 		<-code
-		return runtime.ExecResult{ExitCode: 137, Output: head.String()}, nil
+		return 137, nil
 	}
 }
 

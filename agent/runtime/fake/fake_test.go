@@ -19,7 +19,7 @@ func TestConformance(t *testing.T) {
 	r := fake.New(t.TempDir(), map[string]fake.Program{"/probe": func(ctx context.Context, p fake.Process) int {
 		return probe.Run(ctx, probe.Process{
 			Args: p.Args, Env: p.Env, UID: p.UID, GID: p.GID, Cwd: p.Cwd, Hostname: p.Spec.Hostname,
-			Stdout: p.Stdout, Stderr: p.Stderr, Signals: p.Signals,
+			Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr, Signals: p.Signals,
 		}, nil)
 	}})
 	runtimetest.Run(t, &runtimetest.Subject{

@@ -65,6 +65,7 @@ func Run(t *testing.T, s *Subject) {
 	t.Run("refusals", r.refusals)
 	t.Run("output", r.output)
 	t.Run("exec", r.exec)
+	t.Run("exec streams", r.streams)
 	t.Run("remove", r.remove)
 	t.Run("many", r.many)
 	t.Run("reopen", r.reopen)
@@ -75,6 +76,7 @@ func Run(t *testing.T, s *Subject) {
 		t.Run("memory", r.memory)
 		t.Run("namespaces", r.namespaces)
 		t.Run("exec kills", r.execKills)
+		t.Run("exec terminal", r.terminal)
 		t.Run("init", r.initProcess)
 	}
 	if err := r.RemoveSandbox(ctx, sandbox); err != nil {

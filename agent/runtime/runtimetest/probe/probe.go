@@ -11,6 +11,7 @@
 //	lines=N      print N numbered lines
 //	args         print the arguments, one a line
 //	env=NAME     print an environment variable, or "unset"
+//	input        print all of stdin
 //	who          print user and group ID, working directory and host name
 //	wait         wait for SIGTERM, say so, go on
 //	stay         stay for ever, whatever signal comes but SIGKILL
@@ -32,6 +33,7 @@ type Process struct {
 	Args, Env      []string
 	UID, GID       int
 	Cwd, Hostname  string
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Signals        <-chan os.Signal
 }
@@ -89,6 +91,9 @@ func (p Process) step(ctx context.Context, verb, value string, more func(verb, v
 			}
 		}
 		fmt.Fprintln(p.Stdout, "unset")
+	case "input":
+		_, err := io.Copy(p.Stdout, p.Stdin)
+		return err
 	case "who":
 		fmt.Fprintln(p.Stdout, p.UID, p.GID, p.Cwd, p.Hostname)
 	case "wait", "stay":

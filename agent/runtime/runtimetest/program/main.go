@@ -12,6 +12,9 @@
 //	limits            print resource limits
 //	groups            print supplementary groups
 //	ifaces            print the names of network interfaces
+//	tty               print the size of the controlling terminal, rows and columns
+//	winch=N           the same at each of the next N changes of it
+//	line              print a line of stdin
 //	pid               print the process ID, and the name of process 1
 //
 // With "--" as its first argument it is a small init instead, that runs what
@@ -47,7 +50,7 @@ func main() {
 	host, _ := os.Hostname()
 	os.Exit(probe.Run(context.Background(), probe.Process{
 		Args: os.Args, Env: os.Environ(), UID: os.Getuid(), GID: os.Getgid(), Cwd: cwd, Hostname: host,
-		Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals,
 	}, step))
 }
 
@@ -110,6 +113,40 @@ func step(verb, value string) error {
 			fmt.Println(i.Name)
 		}
 		return err
+	case "tty", "winch":
+		changes := make(chan os.Signal, 16)
+		signal.Notify(changes, unix.SIGWINCH)
+		n, _ := strconv.Atoi(value)
+		if verb == "winch" {
+			fmt.Println("ready")
+		}
+		for range max(n, 1) {
+			if verb == "winch" {
+				<-changes
+			}
+			tty, err := os.Open("/dev/tty")
+			if err != nil {
+				return err
+			}
+			size, err := unix.IoctlGetWinsize(int(tty.Fd()), unix.TIOCGWINSZ)
+			if err != nil {
+				return err
+			}
+			fmt.Println(size.Row, size.Col)
+			tty.Close()
+		}
+		return nil
+	case "line":
+		var b [1]byte
+		var line []byte
+		for b[0] != '\n' {
+			if _, err := os.Stdin.Read(b[:]); err != nil {
+				return err
+			}
+			line = append(line, b[0])
+		}
+		fmt.Printf("line %q\n", line)
+		return nil
 	case "pid":
 		name, err := os.Readlink("/proc/1/exe")
 		fmt.Println(os.Getpid(), name)
