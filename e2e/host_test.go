@@ -87,6 +87,7 @@ type host struct {
 	logs   *cloudwatchlogs.Client
 	env    []string
 	listen string // where it listens: any free port, if empty
+	umask  string // as the shell takes it; empty: the test's own
 }
 
 // shared is the installation that the tests which harm nobody share.
@@ -197,6 +198,9 @@ func (h *host) spawn() error {
 		listen = "127.0.0.1:0"
 	}
 	h.cmd = exec.Command(built.berth, append([]string{"up", "--data-dir", h.dir, "--listen", listen}, h.flags...)...)
+	if h.umask != "" {
+		h.cmd = exec.Command("/bin/sh", append([]string{"-c", "umask " + h.umask + ` && exec "$0" "$@"`}, h.cmd.Args...)...)
+	}
 	h.cmd.Stdout, h.cmd.Stderr = h.out, h.out
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := h.cmd.Start(); err != nil {

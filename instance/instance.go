@@ -96,6 +96,20 @@ func (i *Instance) Path(parts ...string) string {
 	return filepath.Join(append([]string{i.Dir}, parts...)...)
 }
 
+// MakePrivate makes a directory of one part, which no other user of the host can
+// enter: logs may say anything, and a container's files may be programs that run as
+// root for whoever finds them.
+func (i *Instance) MakePrivate(part string) error {
+	if err := os.MkdirAll(i.Path(part), 0o700); err != nil {
+		return fmt.Errorf("make a part of the data directory: %w", err)
+	}
+	// It may be there, from a version that was more open.
+	if err := os.Chmod(i.Path(part), 0o700); err != nil {
+		return fmt.Errorf("close a part of the data directory to others: %w", err)
+	}
+	return nil
+}
+
 // Close gives the directory up.
 func (i *Instance) Close() error { return i.lock.Close() }
 

@@ -37,6 +37,9 @@ type commands struct {
 }
 
 func main() {
+	// Modes are chosen where files are made, whatever the caller's mask is:
+	// containers' users must get into what is made for them.
+	syscall.Umask(0o022)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	// containerd's libraries log on their own what they return as errors too.

@@ -92,6 +92,11 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 		return nil, err
 	}
 	b.closer = append(b.closer, b.instance.Close)
+	for _, part := range []string{"store", "logs", "runtime", "node"} {
+		if err := b.instance.MakePrivate(part); err != nil {
+			return nil, err
+		}
+	}
 	if !b.cfg.PublicPool.IsValid() {
 		b.cfg.PublicPool = netip.MustParsePrefix(b.instance.PublicPool())
 	}
