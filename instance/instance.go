@@ -16,6 +16,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,6 +82,9 @@ func Open(dir, account string) (*Instance, error) {
 	if err == nil {
 		err = once(i.Path("keys.json"), 0o600, &i.Keys, func() Keys { return newKeys(account) })
 	}
+	if err == nil {
+		err = i.check()
+	}
 	if err == nil && i.Keys.Account != account {
 		err = fmt.Errorf("the data directory %s belongs to account %s, not %s: give --account-id %s or another --data-dir", dir, i.Keys.Account, account, i.Keys.Account)
 	}
@@ -89,6 +93,25 @@ func Open(dir, account string) (*Instance, error) {
 		return nil, err
 	}
 	return i, nil
+}
+
+// check refuses files that something else has written to.
+func (i *Instance) check() error {
+	broken := func(name string) error {
+		return fmt.Errorf("%s is damaged: put it back from a copy (it was made at the first start, and what is on the host carries what it says)", i.Path(name))
+	}
+	switch {
+	case !isHex(i.ID, 8) || !isHex(i.Node, 32):
+		return broken("instance.json")
+	case i.Keys.AccessKeyID == "" || i.Keys.SecretAccessKey == "" || len(i.Keys.Account) != 12:
+		return broken("keys.json")
+	}
+	return nil
+}
+
+func isHex(s string, n int) bool {
+	_, err := hex.DecodeString(s)
+	return err == nil && len(s) == n
 }
 
 // Path joins parts to the directory.

@@ -2,6 +2,9 @@ package instance
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -50,4 +53,40 @@ func TestOpenWaitsForLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	second.Close()
+}
+
+// Files that are damaged are named, and nothing panics.
+func TestOpenDamaged(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Open(dir, "111111111111")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	for _, name := range []string{"instance.json", "keys.json"} {
+		good, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bad := range []string{"", "{", "[]", "{}", "null", "7", `{"ID":"../../x","Node":"y"}`, `{"ID":"0123456g","Node":"` + strings.Repeat("0", 32) + `"}`, `{"Account":"111111111111"}`} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(bad), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			i, err := Open(dir, "111111111111")
+			if err == nil {
+				i.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s with %q: %v", name, bad, err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), good, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := Open(dir, "111111111111")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
 }

@@ -89,11 +89,34 @@ func Listen(dir string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	l, err := net.Listen("unix", path)
+	near, done, err := address(path)
 	if err != nil {
 		return nil, fmt.Errorf("make the control socket: %w", err)
 	}
+	defer done()
+	l, err := net.Listen("unix", near)
+	if err != nil {
+		return nil, fmt.Errorf("make the control socket: %w", err)
+	}
+	// By then the short name may lead elsewhere.
+	l.(*net.UnixListener).SetUnlinkOnClose(near == path)
 	return l, os.Chmod(path, 0o600)
+}
+
+// maxAddress is the longest path of a unix socket in bytes (unix(7)).
+const maxAddress = 107
+
+// address is how a socket's path is given to the kernel, until done is called: by
+// way of its directory, opened, where the path is too long.
+func address(path string) (near string, done func(), err error) {
+	if len(path) <= maxAddress {
+		return path, func() {}, nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)), func() { dir.Close() }, nil
 }
 
 // ServeHTTP implements http.Handler.
@@ -135,8 +158,13 @@ type Client struct {
 func Dial(dir string) *Client {
 	return &Client{http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			near, done, err := address(filepath.Join(dir, "berth.sock"))
+			if err != nil {
+				return nil, &net.OpError{Op: "dial", Net: "unix", Err: err}
+			}
+			defer done()
 			var d net.Dialer
-			return d.DialContext(ctx, "unix", filepath.Join(dir, "berth.sock"))
+			return d.DialContext(ctx, "unix", near)
 		},
 	}}}
 }
@@ -175,6 +203,9 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader, an
 	}
 	resp, err := c.http.Do(req)
 	var dial *net.OpError
+	if errors.As(err, &dial) && errors.Is(err, os.ErrPermission) {
+		return errors.New("this user may not talk to berth (permission denied): run the command as root")
+	}
 	if errors.As(err, &dial) && dial.Op == "dial" {
 		return fmt.Errorf("%w (%v): start it with 'berth up'", ErrNotRunning, dial.Err)
 	}

@@ -12,7 +12,16 @@ import (
 )
 
 func TestDoor(t *testing.T) {
-	dir := t.TempDir()
+	for _, name := range []string{"short", "with space", strings.Repeat("long", 60)} { // longer than a socket's path may be
+		dir := filepath.Join(t.TempDir(), name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		testDoor(t, dir)
+	}
+}
+
+func testDoor(t *testing.T, dir string) {
 	if _, err := Dial(dir).Status(t.Context()); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("with nobody there: %v, want ErrNotRunning", err)
 	}

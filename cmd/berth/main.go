@@ -42,6 +42,7 @@ func main() {
 	syscall.Umask(0o022)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	// containerd's libraries log on their own what they return as errors too.
 	logrus.SetLevel(logrus.ErrorLevel)
 	var c commands

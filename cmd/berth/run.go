@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/berth/berth/agent"
@@ -88,10 +90,21 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 			err = errors.Join(err, b.close())
 		}
 	}()
+	if os.Geteuid() != 0 {
+		return nil, errors.New("run it as root: it makes namespaces, mounts and cgroups for containers")
+	}
 	if b.instance, err = instance.Open(cfg.DataDir, cfg.Account); err != nil {
 		return nil, err
 	}
 	b.closer = append(b.closer, b.instance.Close)
+	// A host is capacity of one region: tasks of another would run on unseen.
+	last, err := instance.ReadEndpoint(cfg.DataDir)
+	switch {
+	case err == nil && last.Region != "" && last.Region != cfg.Region:
+		return nil, fmt.Errorf("the data directory %s is of region %s, not %s: give --region %s or another --data-dir", cfg.DataDir, last.Region, cfg.Region, last.Region)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("read where the last start listened: %w (remove that file: it is written at each start)", err)
+	}
 	for _, part := range []string{"store", "logs", "runtime", "node"} {
 		if err := b.instance.MakePrivate(part); err != nil {
 			return nil, err
@@ -182,6 +195,9 @@ func (b *berth) serve(ctx context.Context) error {
 		server.Services = append(server.Services, service)
 	}
 	listener, err := net.Listen("tcp", b.cfg.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("listen on %s: another process does that already ('ss -ltnp' shows which): end it, or give --listen another address", b.cfg.Listen)
+	}
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w (give --listen another address)", b.cfg.Listen, err)
 	}

@@ -63,7 +63,13 @@ func (u *up) Run(g *cli.Globals) error {
 	return b.wait(g.Context)
 }
 
-var accountPattern = regexp.MustCompile(`^\d{12}$`)
+var (
+	accountPattern = regexp.MustCompile(`^\d{12}$`)
+	regionPattern  = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$`)
+)
+
+// maxOvercommit keeps capacity to numbers that can be added up.
+const maxOvercommit = 10_000
 
 // config checks the flags.
 func (u *up) config(dir string) (Config, error) {
@@ -82,8 +88,13 @@ func (u *up) config(dir string) (Config, error) {
 	if !accountPattern.MatchString(u.AccountID) {
 		return cfg, fmt.Errorf("--account-id %s: an account ID is 12 digits", u.AccountID)
 	}
-	if u.CPUOvercommit < 1 || u.MemoryOvercommit < 1 {
-		return cfg, errors.New("--cpu-overcommit and --memory-overcommit are factors of 1 or more")
+	if !regionPattern.MatchString(u.Region) {
+		return cfg, fmt.Errorf("--region %s: give the name of a region, like us-east-1", u.Region)
+	}
+	for _, factor := range []float64{u.CPUOvercommit, u.MemoryOvercommit} {
+		if !(factor >= 1 && factor <= maxOvercommit) {
+			return cfg, fmt.Errorf("--cpu-overcommit and --memory-overcommit are factors of 1 or more, and at most %d", maxOvercommit)
+		}
 	}
 	if u.StoppedRetention < 0 {
 		return cfg, errors.New("--stopped-retention can't be negative")
