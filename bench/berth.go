@@ -117,14 +117,26 @@ func (b *berth) prepare() error {
 	}
 	b.cluster = *c.Cluster.ClusterArn
 	b.prepared = true
-	_, err = b.ecs.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
-		Family: aws.String("bench"), NetworkMode: types.NetworkModeAwsvpc, RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
-		Cpu: aws.String("256"), Memory: aws.String("512"),
-		ContainerDefinitions: []types.ContainerDefinition{{
-			Name: aws.String("main"), Image: aws.String("probe"), Command: []string{"wait"},
+	return b.register("bench", 1)
+}
+
+// register makes a task definition of n containers that wait.
+func (b *berth) register(family string, n int) error {
+	var containers []types.ContainerDefinition
+	for i := range n {
+		name := "main"
+		if i > 0 {
+			name = fmt.Sprint("side", i)
+		}
+		containers = append(containers, types.ContainerDefinition{
+			Name: &name, Image: aws.String("probe"), Command: []string{"wait"},
 			LogConfiguration: &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{
 				"awslogs-group": "bench", "awslogs-create-group": "true", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "b"}},
-		}},
+		})
+	}
+	_, err := b.ecs.RegisterTaskDefinition(context.Background(), &ecs.RegisterTaskDefinitionInput{
+		Family: &family, NetworkMode: types.NetworkModeAwsvpc, RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
+		Cpu: aws.String("256"), Memory: aws.String("512"), ContainerDefinitions: containers,
 	})
 	return err
 }
@@ -139,9 +151,9 @@ func (b *berth) tagCluster(i int) error {
 	return err
 }
 
-func (b *berth) runTask(command ...string) (string, error) {
+func (b *berth) runTask(family string, command ...string) (string, error) {
 	in := &ecs.RunTaskInput{
-		TaskDefinition: aws.String("bench"), LaunchType: types.LaunchTypeFargate,
+		TaskDefinition: &family, LaunchType: types.LaunchTypeFargate,
 		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{b.subnet}}},
 	}
 	if command != nil {
@@ -195,7 +207,7 @@ func (b *berth) stopAll(tasks []string) error {
 // logLines runs a task that prints n lines and returns when the last is there.
 func (b *berth) logLines(n int) (time.Duration, error) {
 	began := time.Now()
-	task, err := b.runTask(fmt.Sprintf("lines=%d", n))
+	task, err := b.runTask("bench", fmt.Sprintf("lines=%d", n))
 	if err != nil {
 		return 0, err
 	}

@@ -17,7 +17,7 @@ func main() {
 	sustained := flag.Int("sustained", 200, "launches of the sustained run")
 	calls := flag.Int("calls", 5000, "API calls")
 	lines := flag.Int("lines", 200_000, "log lines")
-	only := flag.String("only", "", "comma-separated parts: start,api,launch,sustained,stop,logs,soak (all)")
+	only := flag.String("only", "", "comma-separated parts: start,api,launch,containers,sustained,stop,logs,soak (all)")
 	binary := flag.String("berth", "bin/berth", "the binary to measure")
 	flag.Parse()
 	b := &bench{launches: *launches, sustained: *sustained, calls: *calls, lines: *lines}
@@ -65,7 +65,7 @@ func (b *bench) run(binary, only string) error {
 		name string
 		run  func() error
 	}{
-		{"start", b.start}, {"api", b.api}, {"launch", b.launch}, {"sustained", b.sustain}, {"stop", b.stop}, {"logs", b.ingest}, {"soak", b.soak},
+		{"start", b.start}, {"api", b.api}, {"launch", b.launch}, {"containers", b.containers}, {"sustained", b.sustain}, {"stop", b.stop}, {"logs", b.ingest}, {"soak", b.soak},
 	}
 	if err := b.berth.start(); err != nil {
 		return err
@@ -123,44 +123,52 @@ func (b *bench) api() error {
 	return nil
 }
 
+// rounds are how often Berth and its peers take turns: what else happens on the
+// machine meets them alike.
+const rounds = 5
+
 // launch: from the call until the process runs, beside the peers.
 func (b *bench) launch() error {
 	if err := b.berth.prepare(); err != nil {
 		return err
 	}
-	others := map[string]sample{}
-	for _, p := range b.peers {
-		s, err := timed(b.launches, func(i int) error { return p.launch(fmt.Sprintf("bench-%d", i)) })
-		for i := range s {
-			if err := p.remove(fmt.Sprintf("bench-%d", i)); err != nil {
+	others := make([]sample, len(b.peers))
+	var one, calls sample
+	var tasks []string
+	for round := range rounds {
+		n := (b.launches + rounds - 1) / rounds
+		for i, p := range b.peers {
+			name := func(k int) string { return fmt.Sprintf("bench-%d-%d", round, k) }
+			s, err := timed(n, func(k int) error { return p.launch(name(k)) })
+			others[i] = append(others[i], s...)
+			for k := range s {
+				if err := p.remove(name(k)); err != nil {
+					return err
+				}
+			}
+			if err != nil {
 				return err
 			}
 		}
+		s, err := timed(n, func(int) error {
+			began := time.Now()
+			task, err := b.berth.runTask("bench")
+			if err != nil {
+				return err
+			}
+			calls = append(calls, time.Since(began))
+			tasks = append(tasks, task)
+			return b.berth.await(task, "RUNNING")
+		})
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%-16s%v\n", p.name, s)
-		others[p.name] = s
-	}
-	var calls sample
-	var tasks []string
-	one, err := timed(b.launches, func(int) error {
-		began := time.Now()
-		task, err := b.berth.runTask()
-		if err != nil {
-			return err
-		}
-		calls = append(calls, time.Since(began))
-		tasks = append(tasks, task)
-		return b.berth.await(task, "RUNNING")
-	})
-	if err != nil {
-		return err
+		one = append(one, s...)
 	}
 	fmt.Printf("RunTask call    %v\n", calls)
 	fmt.Printf("RunTask→RUNNING %v\n", one)
-	for name, s := range others {
-		fmt.Printf("                %.2fx of %s (median)\n", float64(one.at(0.5))/float64(s.at(0.5)), name)
+	for i, p := range b.peers {
+		fmt.Printf("%-16s%v; Berth takes %.2fx of it (median)\n", p.name, others[i], float64(one.at(0.5))/float64(others[i].at(0.5)))
 	}
 	if err := b.berth.stopAll(tasks); err != nil {
 		return err
@@ -173,11 +181,49 @@ func (b *bench) launch() error {
 	return nil
 }
 
+// containers: the launch of tasks with several containers, and its CPU.
+func (b *bench) containers() error {
+	if err := b.berth.prepare(); err != nil {
+		return err
+	}
+	for _, n := range []int{1, 3, 10} {
+		family := fmt.Sprintf("bench-%d", n)
+		if err := b.berth.register(family, n); err != nil {
+			return err
+		}
+		before, err := busy()
+		if err != nil {
+			return err
+		}
+		var tasks []string
+		s, err := timed(max(b.launches/2, 1), func(int) error {
+			task, err := b.berth.runTask(family)
+			if err != nil {
+				return err
+			}
+			tasks = append(tasks, task)
+			return b.berth.await(task, "RUNNING")
+		})
+		if err != nil {
+			return err
+		}
+		after, err := busy()
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%2d containers   %v  %d CPU-ms a launch\n", n, s, (after-before).Milliseconds()/int64(len(s)))
+		if err := b.berth.stopAll(tasks); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // burst launches n tasks, width at once, and stops them all.
 func (b *bench) burst(n, width int) (sample, time.Duration, error) {
 	tasks := make([]string, n)
 	s, took, err := many(n, width, func(i int) (err error) {
-		if tasks[i], err = b.berth.runTask(); err != nil {
+		if tasks[i], err = b.berth.runTask("bench"); err != nil {
 			return err
 		}
 		return b.berth.await(tasks[i], "RUNNING")
@@ -199,7 +245,7 @@ func (b *bench) sustain() error {
 	}
 	tasks := make([]string, b.sustained)
 	_, took, err := many(b.sustained, 8, func(i int) (err error) {
-		if tasks[i], err = b.berth.runTask(); err != nil {
+		if tasks[i], err = b.berth.runTask("bench"); err != nil {
 			return err
 		}
 		return b.berth.await(tasks[i], "RUNNING")
@@ -248,7 +294,7 @@ func (b *bench) stop() error {
 	// has asked for it never hears of it, since it is the container's first process.
 	var tasks []string
 	for range b.launches {
-		task, err := b.berth.runTask()
+		task, err := b.berth.runTask("bench")
 		if err == nil {
 			err = b.berth.await(task, "RUNNING")
 		}

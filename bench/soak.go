@@ -38,7 +38,7 @@ func (b *bench) soak() error {
 	var tasks []string
 	for _, n := range []int{0, 50} {
 		for len(tasks) < n {
-			task, err := b.berth.runTask()
+			task, err := b.berth.runTask("bench")
 			if err == nil {
 				err = b.berth.await(task, "RUNNING")
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/berth/berth/instance"
 )
@@ -35,6 +36,7 @@ func Config(ctx context.Context, dir string) (aws.Config, error) {
 	if err != nil {
 		return aws.Config{}, err
 	}
-	return config.LoadDefaultConfig(ctx, config.WithRegion(endpoint.Region), config.WithBaseEndpoint(endpoint.URL),
+	// What matters of the SDK's warnings comes back as errors.
+	return config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}), config.WithRegion(endpoint.Region), config.WithBaseEndpoint(endpoint.URL),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, "")))
 }
