@@ -117,11 +117,12 @@ func (b *berth) prepare() error {
 	}
 	b.cluster = *c.Cluster.ClusterArn
 	b.prepared = true
-	return b.register("bench", 1)
+	return b.register("bench", 1, "256", "512")
 }
 
-// register makes a task definition of n containers that wait.
-func (b *berth) register(family string, n int) error {
+// register makes a task definition of n containers that wait, which share cpu
+// units and memory in MiB.
+func (b *berth) register(family string, n int, cpu, memory string) error {
 	var containers []types.ContainerDefinition
 	for i := range n {
 		name := "main"
@@ -136,7 +137,7 @@ func (b *berth) register(family string, n int) error {
 	}
 	_, err := b.ecs.RegisterTaskDefinition(context.Background(), &ecs.RegisterTaskDefinitionInput{
 		Family: &family, NetworkMode: types.NetworkModeAwsvpc, RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
-		Cpu: aws.String("256"), Memory: aws.String("512"), ContainerDefinitions: containers,
+		Cpu: &cpu, Memory: &memory, ContainerDefinitions: containers,
 	})
 	return err
 }
