@@ -319,9 +319,24 @@ func (t *task) report() state.TaskReport {
 		if have.Launched {
 			rep.RuntimeID = c.id
 		}
+		if t.as.Task.ExecuteCommand {
+			rep.ExecAgent, rep.ExecAgentAt = execAgent(have.Last), have.StartedAt
+		}
 		r.Containers = append(r.Containers, rep)
 	}
 	return r
+}
+
+// execAgent is the state of a container's ExecuteCommandAgent: commands can be
+// run in it while it runs.
+func execAgent(container state.TaskState) string {
+	switch container {
+	case state.Running:
+		return state.ExecAgentRunning
+	case state.Stopped:
+		return state.ExecAgentStopped
+	}
+	return state.ExecAgentPending
 }
 
 // fits cuts a reason to what ECS takes from a node (SubmitTaskStateChange: 1024).

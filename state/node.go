@@ -142,4 +142,5 @@ type ContainerReport struct {
 	Health      types.HealthStatus `json:",omitempty"`
 	Restarts    int32              `json:",omitempty"`
 	ExecAgent   string             `json:",omitempty"`
+	ExecAgentAt time.Time          `json:",omitzero"`
 }

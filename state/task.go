@@ -147,6 +147,8 @@ type Container struct {
 	// ExecAgent is the state of its ExecuteCommandAgent: PENDING, RUNNING or
 	// STOPPED; empty where the task doesn't enable ECS Exec.
 	ExecAgent string `json:",omitempty"`
+	// ExecAgentAt is when it last began to be RUNNING.
+	ExecAgentAt time.Time `json:",omitzero"`
 }
 
 // PortBinding maps a port, or a range of as many, of the host to one of a

@@ -99,8 +99,8 @@ func (c *Container) observe(r ContainerReport) {
 	}
 	c.Restarts = max(c.Restarts, r.Restarts)
 	// An agent that has stopped does not come back.
-	if r.ExecAgent != "" && c.ExecAgent != "STOPPED" {
-		c.ExecAgent = r.ExecAgent
+	if r.ExecAgent != "" && c.ExecAgent != ExecAgentStopped {
+		c.ExecAgent, c.ExecAgentAt = r.ExecAgent, r.ExecAgentAt
 	}
 	// Health goes up and down, but not after the end.
 	if r.Health != "" && c.Last < Stopped {

@@ -15,6 +15,8 @@ type Caller struct {
 	AccessKeyID string
 	SourceIP    string
 	RequestID   string
+	// Endpoint is what the client knows the server by: http://host:port.
+	Endpoint string
 }
 
 // Partition is the partition of the caller's region: aws, aws-cn, aws-us-gov.

@@ -45,8 +45,10 @@ func TestCheckRefusesByName(t *testing.T) {
 		}), "ClientException: containerDefinitions[0].secrets[0] is not supported: secrets are not built yet."},
 		{"AWS refuses first", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) { c.Privileged = aws.Bool(true) }),
 			"ClientException: Fargate requires that the 'privileged' setting be 'false'."},
-		{"RunTask", "RunTask", &ecs.RunTaskInput{TaskDefinition: aws.String("a"), EnableExecuteCommand: true},
-			"InvalidParameterException: enableExecuteCommand is not supported: ECS Exec is not built yet."},
+		{"RunTask", "RunTask", &ecs.RunTaskInput{TaskDefinition: aws.String("a"), EnableExecuteCommand: true}, ""},
+		{"the log of ECS Exec", "CreateCluster", &ecs.CreateClusterInput{Configuration: &types.ClusterConfiguration{
+			ExecuteCommandConfiguration: &types.ExecuteCommandConfiguration{KmsKeyId: aws.String("k")},
+		}}, "InvalidParameterException: configuration.executeCommandConfiguration.kmsKeyId is not supported: sessions are not encrypted with KMS keys."},
 		{"empty volume", "RegisterTaskDefinition", func() any {
 			in := fargateInput()
 			in.Volumes = append(in.Volumes, types.Volume{Name: aws.String("v"), Host: &types.HostVolumeProperties{}})

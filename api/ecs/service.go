@@ -26,6 +26,8 @@ type Config struct {
 	Log *slog.Logger
 	// PublicPool is where tasks with assignPublicIp get their address from.
 	PublicPool netip.Prefix
+	// Sessions are where ExecuteCommand's clients go.
+	Sessions Sessions
 }
 
 // Service is the ECS API over a store.
@@ -34,6 +36,7 @@ type Service struct {
 	now        func() time.Time
 	log        *slog.Logger
 	publicPool netip.Prefix
+	sessions   Sessions
 	ledger     *fidelity.Ledger
 }
 
@@ -45,6 +48,7 @@ func New(cfg Config) *Service {
 		now:        cfg.Now,
 		log:        cfg.Log,
 		publicPool: cfg.PublicPool,
+		sessions:   cfg.Sessions,
 		ledger:     Ledger(),
 	}
 }

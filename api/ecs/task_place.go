@@ -179,6 +179,7 @@ func (s *Service) newTask(r *run, i int, taskID string, subnet *state.Subnet, en
 		Desired: state.Running, Last: state.Provisioning, Health: types.HealthStatusUnknown, Version: 1, CreatedAt: s.now(),
 	}
 	t.Overrides.V = r.overrides
+	t.ExecuteCommand = r.exec
 	if r.providers != nil {
 		t.CapacityProvider = r.providers[i]
 	}
@@ -192,6 +193,9 @@ func (s *Service) newTask(r *run, i int, taskID string, subnet *state.Subnet, en
 		}
 		if size.reservation > 0 {
 			c.MemoryReservation = strconv.Itoa(int(size.reservation))
+		}
+		if r.exec {
+			c.ExecAgent = state.ExecAgentPending
 		}
 		t.Containers = append(t.Containers, c)
 	}

@@ -64,6 +64,7 @@ func renderTask(t *state.Task, eni *state.ENI, tags bool) types.Task {
 
 func renderContainer(t *state.Task, c *state.Container) types.Container {
 	return types.Container{
+		ManagedAgents:   managedAgents(c),
 		ContainerArn:    aws.String(t.ContainerARN(c)),
 		TaskArn:         aws.String(t.ARN()),
 		Name:            &c.Name,
@@ -82,6 +83,16 @@ func renderContainer(t *state.Task, c *state.Container) types.Container {
 		Memory:            text(c.Memory),
 		MemoryReservation: text(c.MemoryReservation),
 	}
+}
+
+// managedAgents are a container's: ECS Exec's, where the task enables it.
+func managedAgents(c *state.Container) []types.ManagedAgent {
+	if c.ExecAgent == "" {
+		return nil
+	}
+	return []types.ManagedAgent{{
+		Name: types.ManagedAgentNameExecuteCommandAgent, LastStatus: &c.ExecAgent, LastStartedAt: when(c.ExecAgentAt),
+	}}
 }
 
 // renderAttachment shows the ENI as the attachment it is to ECS (Amazon ECS

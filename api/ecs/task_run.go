@@ -104,13 +104,14 @@ type run struct {
 	cpu, mem  int32
 	group     string
 	startedBy string
+	exec      bool // enableExecuteCommand
 	tags      []state.Tag
 	network   runNetwork
 }
 
 // planRun checks a call in full before anything is made.
 func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput) (*run, error) {
-	r := &run{caller: caller, count: 1, startedBy: aws.ToString(in.StartedBy)}
+	r := &run{caller: caller, count: 1, startedBy: aws.ToString(in.StartedBy), exec: in.EnableExecuteCommand}
 	if in.Count != nil {
 		r.count = int(*in.Count)
 	}

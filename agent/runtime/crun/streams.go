@@ -87,8 +87,8 @@ func (r *Runtime) execStreams(ctx context.Context, run *execution, s runtime.Str
 type streams struct {
 	runtime *Runtime
 	*execution
-	want runtime.Streams
-	cmd  *exec.Cmd
+	want   runtime.Streams
+	cmd    *exec.Cmd
 	own    []*os.File     // this process's ends
 	copies sync.WaitGroup // of output
 	broken chan struct{}  // closed when output can't be written
