@@ -200,7 +200,7 @@ func TestErrorCorpus(t *testing.T) {
 				t.Error(err)
 			}
 			r := &request{Request: httptest.NewRequest("POST", "/", nil), syntax: JSON, service: &Service{binder: newBinder(nil, nil)}}
-			a := (&Server{}).answerTo(r, fmt.Errorf("wrapped: %w", e))
+			a := answerTo(r, fmt.Errorf("wrapped: %w", e))
 			w := httptest.NewRecorder()
 			jsonSyntax{}.failure(w, r, a)
 			var got, want map[string]any

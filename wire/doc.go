@@ -22,6 +22,26 @@
 // [NewService], which stops the start; other methods are left alone. A nil
 // output stands for an empty one.
 //
+// # Streams of events
+//
+// An operation that answers with an event stream returns it as an iterator:
+//
+//	func (s *Service) StartLiveTail(ctx context.Context, in *cwl.StartLiveTailInput) (
+//		*cwl.StartLiveTailOutput, iter.Seq2[types.StartLiveTailResponseStream, error], error)
+//
+// What the method returns as its error is answered as any error. Else the answer
+// begins, with the output's members as the first event (initial-response), and the
+// iterator is run once, on the same goroutine; so it may take hold of things, and let
+// go of them by defer. It yields variants of the SDK's union by pointer or value, such
+// as &types.StartLiveTailResponseStreamMemberSessionStart{Value: …}, with a nil error;
+// each is sent at once. It waits for what comes next and for ctx.Done(), which is how
+// a client that has gone shows (yield returning false is the other way). It returns to end the
+// stream, or yields a nil event with an error: an error type that is a member of the
+// union (&types.SessionTimeoutException{…}) is sent as an exception, any other with
+// its code, or as an internal failure. The server's time limits do not hold for streams.
+//
+// # Checks
+//
 // If the value also has the method
 //
 //	Check(ctx context.Context, operation string, in any) error

@@ -51,7 +51,7 @@ var statuses = map[string]int{
 }
 
 // answerTo turns the error of a handler, or of this package, into what is answered.
-func (s *Server) answerTo(r *request, err error) *answer {
+func answerTo(r *request, err error) *answer {
 	var a *answer
 	if errors.As(err, &a) {
 		return a

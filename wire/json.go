@@ -47,3 +47,7 @@ func jsonType(r *request) string {
 	}
 	return "application/x-amz-json-1.1"
 }
+
+func (jsonSyntax) document(r *request) (smithy.ShapeSerializer, string) {
+	return &jsonWriter{buf: make([]byte, 0, 1024)}, jsonType(r)
+}

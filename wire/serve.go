@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/smithy-go"
@@ -37,6 +37,8 @@ type Server struct {
 	// Log gets a line for every request, at level error where the server is at
 	// fault, else debug. It is required.
 	Log *slog.Logger
+
+	held atomic.Int64 // bytes of large bodies, at most maxHeld
 }
 
 // Service is a service bound to the value that implements it.
@@ -54,6 +56,7 @@ type operation struct {
 	in     reflect.Type // the struct
 	out    reflect.Type
 	schema *smithy.Schema // of the input
+	stream *smithy.Schema // the output's union of events, nil if it has none
 }
 
 var (
@@ -107,8 +110,9 @@ func NewService(d Description, impl any) (*Service, error) {
 
 func (s *Service) bindOperation(name string, method reflect.Value) (*operation, error) {
 	t := method.Type()
+	last := t.NumOut() - 1
 	if t.NumIn() != 2 || t.In(0) != contextType || !isStructNamed(t.In(1), name+"Input") ||
-		t.NumOut() != 2 || !isStructNamed(t.Out(0), name+"Output") || t.Out(1) != errorType {
+		last < 1 || last > 2 || !isStructNamed(t.Out(0), name+"Output") || t.Out(last) != errorType {
 		return nil, fmt.Errorf("the method is %s, want func(context.Context, *%sInput) (*%sOutput, error)", t, name, name)
 	}
 	op := &operation{method: method, in: t.In(1).Elem(), out: t.Out(0).Elem()}
@@ -118,8 +122,12 @@ func (s *Service) bindOperation(name string, method reflect.Value) (*operation, 
 		}
 	}
 	op.schema = s.binder.schemaOf(op.in)
-	if o := smithy.NewOperationSchema(nil, op.schema, s.binder.schemaOf(op.out)); o.IsInputEventStream() || o.IsOutputEventStream() {
-		return nil, errors.New("event streams are not implemented")
+	if smithy.NewOperationSchema(nil, op.schema, nil).IsInputEventStream() {
+		return nil, errors.New("event streams of clients are not implemented")
+	}
+	op.stream = streamMember(s.binder.schemaOf(op.out))
+	if op.stream != nil && (last != 2 || !isStream(t.Out(1))) || op.stream == nil && last != 1 {
+		return nil, fmt.Errorf("the method is %s: it returns an iter.Seq2[types.Event, error] before the error if the operation has a stream of events, else not", t)
 	}
 	return op, nil
 }
@@ -152,8 +160,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	level, code := slog.LevelDebug, ""
 	attrs := []any{"request", r.id, "operation", r.action(), "account", caller.Account, "took", time.Since(start)}
 	if err != nil {
-		a := s.answerTo(r, err)
-		syntaxes[r.syntax].failure(w, r, a)
+		a := answerTo(r, err)
+		if !r.started {
+			syntaxes[r.syntax].failure(w, r, a)
+		}
 		code = a.code
 		attrs = append(attrs, "code", code, "status", a.status)
 		if a.cause != nil {
@@ -180,7 +190,9 @@ func (s *Server) serve(w http.ResponseWriter, r *request) (_ Caller, err error) 
 			err = fmt.Errorf("%s panicked: %v\n%s", r.action(), p, debug.Stack())
 		}
 	}()
-	raw, err := readBody(r)
+	held := &holding{server: s}
+	defer held.release()
+	raw, err := readBody(r, held)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -197,6 +209,10 @@ func (s *Server) serve(w http.ResponseWriter, r *request) (_ Caller, err error) 
 	}
 	caller.RequestID = r.id
 	caller.SourceIP, _, _ = net.SplitHostPort(r.RemoteAddr)
+	caller.Endpoint = "http://" + r.Host
+	if r.TLS != nil {
+		caller.Endpoint = "https://" + r.Host
+	}
 	op, known := r.service.operations[r.op]
 	if !known {
 		return caller, unknownOperation(r)
@@ -236,9 +252,12 @@ func (s *Service) do(ctx context.Context, w http.ResponseWriter, r *request, op 
 			return err
 		}
 	}
-	out, err := s.call(ctx, r.op, op, in)
+	out, events, err := s.call(ctx, r.op, op, in)
 	if err != nil {
 		return err
+	}
+	if op.stream != nil {
+		return s.stream(ctx, w, r, op, out, events)
 	}
 	var broken error
 	syntaxes[r.syntax].output(w, r, func(ss smithy.ShapeSerializer) {
@@ -249,24 +268,30 @@ func (s *Service) do(ctx context.Context, w http.ResponseWriter, r *request, op 
 	return broken
 }
 
-// call calls Check and the method.
-func (s *Service) call(ctx context.Context, name string, op *operation, in reflect.Value) (out reflect.Value, err error) {
+// call calls Check and the method. Events is the stream of an operation that has one.
+func (s *Service) call(ctx context.Context, name string, op *operation, in reflect.Value) (out, events reflect.Value, err error) {
 	if s.check != nil {
 		if err := s.check(ctx, name, in.Interface()); err != nil {
-			return out, err
+			return out, events, err
 		}
 	}
 	result := op.method.Call([]reflect.Value{reflect.ValueOf(ctx), in})
-	if !result[1].IsNil() {
-		return out, result[1].Interface().(error)
+	if last := result[len(result)-1]; !last.IsNil() {
+		return out, events, last.Interface().(error)
 	}
-	return result[0], nil
+	if op.stream != nil {
+		events = result[1]
+		if events.IsNil() {
+			return out, events, errors.New("the stream is nil")
+		}
+	}
+	return result[0], events, nil
 }
 
 // readBody reads the body into r, plain, and returns it as it was sent, which is
 // what the signature covers. The error is an *answer.
-func readBody(r *request) ([]byte, error) {
-	raw, err := readAll(r.Body)
+func readBody(r *request, held *holding) ([]byte, error) {
+	raw, err := held.readAll(r.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -278,25 +303,13 @@ func readBody(r *request) ([]byte, error) {
 		if err != nil {
 			return nil, badBody(http.StatusBadRequest, "SerializationException", "The request body is not in gzip's format")
 		}
-		if r.body, err = readAll(z); err != nil {
+		if r.body, err = held.readAll(z); err != nil {
 			return nil, err
 		}
 	default:
 		return nil, badBody(http.StatusUnsupportedMediaType, "UnsupportedMediaTypeException", "Content-Encoding "+strconv.Quote(encoding)+" is not supported")
 	}
 	return raw, nil
-}
-
-func readAll(body io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(body, maxBody+1))
-	if err != nil {
-		return nil, badBody(http.StatusBadRequest, "IncompleteBody", "The request body could not be read to its end")
-	}
-	if len(b) > maxBody {
-		return nil, badBody(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
-			"The request body exceeds "+strconv.Itoa(maxBody)+" bytes")
-	}
-	return b, nil
 }
 
 func badBody(status int, code, message string) *answer {

@@ -46,6 +46,7 @@ type request struct {
 	syntax  Syntax
 	op      string // the operation's name as the client gave it
 	version string // the Version parameter of the query syntaxes
+	started bool   // the answer is under way: an error can't be one any more
 }
 
 // syntaxes has the implementation of each Syntax. It never changes.
