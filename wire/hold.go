@@ -12,7 +12,7 @@ import (
 // together may hold so much; of each a small part doesn't count, so that small
 // requests pass whatever others hold.
 const (
-	maxHeld   = 16 * maxBody
+	maxHeld   = 8 * maxBody
 	smallBody = 256 << 10
 )
 

@@ -11,11 +11,15 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/berth/berth/agent"
+	"github.com/berth/berth/agent/exec"
 	"github.com/berth/berth/agent/logdriver"
 	"github.com/berth/berth/agent/logdriver/forward"
 	"github.com/berth/berth/agent/network"
@@ -23,6 +27,8 @@ import (
 	"github.com/berth/berth/api/ec2"
 	"github.com/berth/berth/api/ecs"
 	"github.com/berth/berth/api/logs"
+	"github.com/berth/berth/api/ssm"
+	"github.com/berth/berth/api/ssmmessages"
 	"github.com/berth/berth/api/sts"
 	"github.com/berth/berth/control"
 	"github.com/berth/berth/control/dispatch"
@@ -68,6 +74,8 @@ type berth struct {
 	shipper *logdriver.Shipper
 	agent   *agent.Agent
 	reaper  *control.Driver
+
+	sessions *ssmmessages.Sessions
 
 	stop   context.CancelFunc // ends the loops and listeners
 	work   sync.WaitGroup
@@ -126,6 +134,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	b.openSessions()
 	b.reaper = control.New("reaper", b.store, reaper.New(b.store, time.Now, cfg.StoppedRetention), reaper.On(), b.log)
 	b.run("dispatch", func() error { return reports.Connect(loops, b.node.ID, b.agent) })
 	b.run("nodes", func() error { return nodes.Watch(loops, b.store, b.node.ID, time.Now) })
@@ -176,6 +185,28 @@ func (b *berth) openNode(ctx context.Context) error {
 	return nodes.Register(ctx, b.store, b.node, time.Now())
 }
 
+// openSessions makes what carries ECS Exec's commands to this host.
+func (b *berth) openSessions() {
+	node := exec.New(b.runtime)
+	b.sessions = ssmmessages.New(ssmmessages.Config{
+		Node:        func(id string) (ssmmessages.Node, bool) { return node, id == b.node.ID },
+		Transcripts: logs.NewSink(b.logs), Log: b.log.With("part", "sessions"),
+	})
+	b.closer = append(b.closer, b.sessions.Close)
+}
+
+// route sends those who come with a session's token to the sessions, all others
+// to the APIs.
+func (b *berth) route(apis http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, ssmmessages.Path) {
+			b.sessions.ServeHTTP(w, r)
+			return
+		}
+		apis.ServeHTTP(w, r)
+	})
+}
+
 // serve listens, for AWS's clients and for the local commands.
 func (b *berth) serve(ctx context.Context) error {
 	server := &wire.Server{Authenticate: b.authenticate(), Log: b.log.With("part", "wire")}
@@ -183,9 +214,10 @@ func (b *berth) serve(ctx context.Context) error {
 		description wire.Description
 		service     any
 	}{
-		{wire.ECS, ecs.New(ecs.Config{Store: b.store, Now: time.Now, Log: b.log, PublicPool: b.cfg.PublicPool})},
+		{wire.ECS, ecs.New(ecs.Config{Store: b.store, Now: time.Now, Log: b.log, PublicPool: b.cfg.PublicPool, Sessions: b.sessions})},
 		{wire.EC2, ec2.New(ec2.Config{Store: b.store, Now: time.Now, Log: b.log, DefaultPrefix: state.DefaultPrefix})},
 		{wire.Logs, logs.New(b.logs, time.Now)},
+		{wire.SSM, ssm.New(b.sessions)},
 		{wire.STS, sts.New()},
 	} {
 		service, err := wire.NewService(s.description, s.service)
@@ -209,8 +241,8 @@ func (b *berth) serve(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	b.listen(ctx, "AWS APIs", listener, server)
-	b.listen(ctx, "local door", door, b.door())
+	b.listen(ctx, "AWS APIs", listener, b.route(server), apiLimits)
+	b.listen(ctx, "local door", door, b.door(), limits{})
 	if !b.cfg.Verify {
 		b.log.Warn("REQUESTS ARE NOT VERIFIED (--credentials=any): whoever can connect can do anything. For throw-away use only.")
 	}
@@ -218,9 +250,26 @@ func (b *berth) serve(ctx context.Context) error {
 	return nil
 }
 
+// limits keep one who connects from holding what others need. Zero is none.
+type limits struct {
+	connections int
+	read        time.Duration // of a whole request
+	header      int           // bytes
+}
+
+// apiLimits leave room for the largest request on a slow line. Answers take as
+// long as they take: some are streams.
+var apiLimits = limits{connections: 4096, read: time.Minute, header: 64 << 10}
+
 // listen serves until ctx ends, and then gives requests under way a moment.
-func (b *berth) listen(ctx context.Context, name string, l net.Listener, h http.Handler) {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
+func (b *berth) listen(ctx context.Context, name string, l net.Listener, h http.Handler, m limits) {
+	if m.connections > 0 {
+		l = netutil.LimitListener(l, m.connections)
+	}
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: m.read, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: m.header, ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
+	}
 	context.AfterFunc(ctx, func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer cancel()
