@@ -46,6 +46,10 @@ var (
 		Name: "logs", Target: "Logs_20140328", Version: "2014-03-28",
 		Syntaxes: []Syntax{JSON}, Constraints: "InvalidParameterException", Failure: "ServiceUnavailableException",
 	}
+	SSM = Description{
+		Name: "ssm", Target: "AmazonSSM", Version: "2014-11-06", Syntaxes: []Syntax{JSON}, Failure: "InternalServerError",
+		Operations: []string{"ResumeSession", "TerminateSession"},
+	}
 	STS = Description{
 		Name: "sts", Version: "2011-06-15", Namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 		Syntaxes: []Syntax{Query}, Constraints: "ValidationError",
