@@ -8,10 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/smithy-go/logging"
@@ -37,6 +40,23 @@ func Config(ctx context.Context, dir string) (aws.Config, error) {
 		return aws.Config{}, err
 	}
 	// What matters of the SDK's warnings comes back as errors.
-	return config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}), config.WithRegion(endpoint.Region), config.WithBaseEndpoint(endpoint.URL),
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}), config.WithRegion(endpoint.Region), config.WithBaseEndpoint(endpoint.URL),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, "")))
+	cfg.HTTPClient = httpClient{awshttp.NewBuildableClient()}
+	return cfg, err
+}
+
+// httpClient keeps the SDK from losing answers. The SDK closes a request's body
+// once the answer begins; from then on the body's WriteTo returns io.EOF as an
+// error, where Read would just end. A server so near that it answers before
+// net/http has looked whether the body goes on makes that the request's error,
+// and the connection is closed in the middle of the answer. So WriteTo is hidden.
+type httpClient struct{ *awshttp.BuildableClient }
+
+// Do sends a request.
+func (c httpClient) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return c.BuildableClient.Do(r)
 }
