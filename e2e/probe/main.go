@@ -20,6 +20,7 @@
 //	exists=PATH          fail unless the file is there
 //	id                   print uid, gid, working directory, host name, PID 1's name
 //	dial=HOST:PORT       connect by TCP; fail if that fails
+//	shell                ask for commands: see shell.go
 //	caps                 print the effective capabilities, in hexadecimal
 //
 // and what hostile.go has.
@@ -140,6 +141,8 @@ func do(verb, value string, term chan os.Signal) error {
 		fmt.Printf("uid=%d gid=%d cwd=%s host=%s init=%s\n", os.Getuid(), os.Getgid(), wd, host, strings.TrimSpace(string(init)))
 	case "dial":
 		return dial(value)
+	case "shell":
+		return shell(term)
 	case "caps":
 		status, err := os.ReadFile("/proc/self/status")
 		for line := range strings.Lines(string(status)) {
