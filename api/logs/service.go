@@ -18,16 +18,27 @@ import (
 
 // Service is CloudWatch Logs over a store.
 type Service struct {
-	store  *logstore.Store
-	now    func() time.Time
-	ledger *fidelity.Ledger
+	store   *logstore.Store
+	now     func() time.Time
+	ledger  *fidelity.Ledger
+	queries *queries
+	tails   tails
 }
 
 // New returns the API. now is the clock that events' ages are judged by. It
 // panics when the embedded ledger is malformed, which its test keeps from
 // happening.
 func New(store *logstore.Store, now func() time.Time) *Service {
-	return &Service{store: store, now: now, ledger: Ledger()}
+	s := &Service{store: store, now: now, ledger: Ledger()}
+	s.queries = newQueries(s)
+	return s
+}
+
+// Close ends what runs in the background: queries and Live Tail sessions. The store must be open until
+// then.
+func (s *Service) Close() error {
+	s.queries.close()
+	return nil
 }
 
 // scopeOf is where the caller's groups are.

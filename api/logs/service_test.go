@@ -39,7 +39,13 @@ func serve(t *testing.T, now func() time.Time) (*cwl.Client, string, *logstore.S
 			t.Error(err)
 		}
 	})
-	service, err := wire.NewService(wire.Logs, logs.New(store, now))
+	api := logs.New(store, now)
+	t.Cleanup(func() {
+		if err := api.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	service, err := wire.NewService(wire.Logs, api)
 	if err != nil {
 		t.Fatal(err)
 	}

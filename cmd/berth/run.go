@@ -210,13 +210,15 @@ func (b *berth) route(apis http.Handler) http.Handler {
 // serve listens, for AWS's clients and for the local commands.
 func (b *berth) serve(ctx context.Context) error {
 	server := &wire.Server{Authenticate: b.authenticate(), Log: b.log.With("part", "wire")}
+	lines := logs.New(b.logs, time.Now)
+	b.closer = append(b.closer, lines.Close)
 	for _, s := range []struct {
 		description wire.Description
 		service     any
 	}{
 		{wire.ECS, ecs.New(ecs.Config{Store: b.store, Now: time.Now, Log: b.log, PublicPool: b.cfg.PublicPool, Sessions: b.sessions})},
 		{wire.EC2, ec2.New(ec2.Config{Store: b.store, Now: time.Now, Log: b.log, DefaultPrefix: state.DefaultPrefix})},
-		{wire.Logs, logs.New(b.logs, time.Now)},
+		{wire.Logs, lines},
 		{wire.SSM, ssm.New(b.sessions)},
 		{wire.STS, sts.New()},
 	} {
