@@ -65,7 +65,7 @@ func (b *bench) run(binary, only string) error {
 		name string
 		run  func() error
 	}{
-		{"start", b.start}, {"api", b.api}, {"launch", b.launch}, {"containers", b.containers}, {"sustained", b.sustain}, {"stop", b.stop}, {"logs", b.ingest}, {"soak", b.soak},
+		{"start", b.start}, {"api", b.api}, {"launch", b.launch}, {"containers", b.containers}, {"sustained", b.sustain}, {"stop", b.stop}, {"logs", b.logs}, {"soak", b.soak},
 	}
 	if err := b.berth.start(); err != nil {
 		return err
