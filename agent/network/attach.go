@@ -19,10 +19,6 @@ import (
 	"github.com/berth/berth/state"
 )
 
-// metadataAddress is on lo of each task's namespace, for the task metadata and
-// credentials endpoint that AWS documents there.
-const metadataAddress = "169.254.170.2"
-
 // NetNS is the path of the namespace that Attach makes for an interface.
 func (n *Network) NetNS(i state.Interface) string {
 	return filepath.Join(netnsDir, n.prefix()+i.ENI)
@@ -144,6 +140,11 @@ func (n *Network) build(a *attachment, i state.Interface) error {
 	if err := v.ns.link.LinkSetUp(port); err != nil {
 		return explain("bring up "+attrs.Name, err)
 	}
+	// The end that came up first drops what is sent until the kernel, behind, has
+	// seen that the other did too. Since Linux 6.8 it looks when asked about it.
+	if _, err := task.link.LinkByName("eth0"); err != nil {
+		return explain("find eth0", err)
+	}
 	if err := v.ns.link.NeighSet(neighbour(port.Attrs().Index, a.addr, a.mac)); err != nil {
 		return explain("set neighbour of "+attrs.Name, err)
 	}
@@ -151,8 +152,10 @@ func (n *Network) build(a *attachment, i state.Interface) error {
 	if err != nil {
 		return explain(fmt.Sprintf("route %s in %s", a.addr, v.id), err)
 	}
-	if err := n.host.addPrivate(a.addr, v.link, v.slot); err != nil {
-		return err
+	if v.id != bridgeID { // the host reaches its containers by ports alone
+		if err := n.host.addPrivate(a.addr, v.link, v.slot); err != nil {
+			return err
+		}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -176,10 +179,6 @@ func taskSettings(ns *namespace) error {
 	lo := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: 1, Name: "lo"}}
 	if err := ns.link.LinkSetUp(lo); err != nil {
 		return explain("bring up lo", err)
-	}
-	metadata := netip.PrefixFrom(netip.MustParseAddr(metadataAddress), 32)
-	if err := ns.link.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(metadata), Scope: int(netlink.SCOPE_HOST)}); err != nil {
-		return explain("give "+metadataAddress+" to lo", err)
 	}
 	if prefersCubic() {
 		// A host that doesn't allow it has said so at Open.
@@ -228,7 +227,13 @@ func (n *Network) Detach(ctx context.Context, eni string) error {
 
 // detach does Detach's work. The caller holds the ENI's lock.
 func (n *Network) detach(a *attachment) error {
-	if err := a.vpc.unplug(a); err != nil {
+	err := a.vpc.unplug(a)
+	if err == nil && a.vpc.id == bridgeID {
+		a.vpc.mu.Lock()
+		err = n.forgetPorts(a.vpc, a.addr)
+		a.vpc.mu.Unlock()
+	}
+	if err != nil {
 		return fmt.Errorf("detach %s: %w", a.eni, err)
 	}
 	n.mu.Lock()

@@ -41,7 +41,7 @@ func TestAttachedInterface(t *testing.T) {
 	if got := addresses(eth0); !slices.Equal(got, []string{"10.0.1.10/24"}) {
 		t.Errorf("eth0 has %v", got)
 	}
-	if got := addresses(lo); !slices.Equal(got, []string{"127.0.0.1/8", metadataAddress + "/32"}) {
+	if got := addresses(lo); !slices.Equal(got, []string{"127.0.0.1/8"}) {
 		t.Errorf("lo has %v", got)
 	}
 	routes, err := e.ns.link.RouteList(nil, unix.AF_INET)

@@ -44,6 +44,11 @@ type host struct {
 	nft    *nft
 	public map[netip.Addr]int // public address → link that it is routed over
 	kept   []string           // marks in the table
+	// bridged: the bridge is there, its link has the slot bridge, and the ports in
+	// mapped lead to it.
+	bridged bool
+	bridge  slot
+	mapped  map[hostPort]bool
 }
 
 // slot is one host–VPC link's place in linkRange.
@@ -72,7 +77,7 @@ func openHost(cfg Config) (*host, error) {
 	}
 	h := &host{instance: cfg.Instance, log: cfg.Log, ns: ns,
 		table:  &nftables.Table{Name: tablePrefix + cfg.Instance, Family: nftables.TableFamilyIPv4},
-		public: map[netip.Addr]int{}}
+		public: map[netip.Addr]int{}, mapped: map[hostPort]bool{}}
 	if h.nft, err = openNFT(ns); err != nil {
 		ns.close()
 		return nil, err
@@ -111,6 +116,9 @@ func (h *host) prepare() error {
 		for _, a := range routes {
 			h.public[a] = l.Attrs().Index
 		}
+	}
+	if err := h.readPorts(); err != nil {
+		return err
 	}
 	return h.set(h.writeTable)
 }
@@ -161,10 +169,14 @@ func (h *host) layOut(marks []string) error {
 	chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter,
 		match(oifname(ours), ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept, "")),
 		match(oifname(ours), destination, memberOf("public"), verdict(expr.VerdictAccept, "")),
+		match(oifname(ours), ctStatus(destinationChanged), verdict(expr.VerdictAccept, "")),
 		match(oifname(ours), verdict(expr.VerdictDrop, "")))
 	chain("leave", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource,
 		match(iifname(ours), source, links, []expr.Any{&expr.Masq{}}),
 		match(oifname(ours), source, loopback, []expr.Any{&expr.Masq{}}))
+	if err := h.layOutPorts(chain); err != nil {
+		return err
+	}
 	for _, m := range marks {
 		c.AddChain(&nftables.Chain{Table: h.table, Name: m})
 	}

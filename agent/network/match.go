@@ -82,6 +82,26 @@ func ctState(bits uint32) []expr.Any {
 	}
 }
 
+// destinationChanged is the kernel's IPS_DST_NAT.
+const destinationChanged = 1 << 5
+
+// tcpPort matches TCP to a port.
+func tcpPort(port uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protoTCP}},
+		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2, DestRegister: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
+	}
+}
+
+// ctStatus matches connections with any of the marks.
+func ctStatus(bits uint32) []expr.Any {
+	load := ctState(bits)
+	load[0] = &expr.Ct{Register: 1, Key: expr.CtKeySTATUS}
+	return load
+}
+
 // exprs is the rule in nftables' terms; side loads the other side's address.
 func (r rule) exprs(side []expr.Any) []expr.Any {
 	if r.jump != "" {

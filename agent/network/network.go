@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,6 +40,8 @@ type Network struct {
 	vpcs map[string]*vpc
 	enis map[string]*attachment
 	busy map[string]chan struct{} // by ENI: closed when who holds it lets go
+	// answer serves the doors.
+	answer func(net.Listener, Owner)
 }
 
 // Open makes what the instance needs on the host, adopts what an earlier process

@@ -14,7 +14,7 @@ import (
 
 // tableName is of a VPC's table in its namespace. The number changes with the
 // fixed chains: a table of another number is replaced by the first Configure.
-const tableName = "berth-1"
+const tableName = "berth-2"
 
 // hostLink is the VPC's end of its link to the host.
 const hostLink = "host0"
@@ -27,13 +27,14 @@ const elementsAtOnce = 256
 // transaction.
 type gates struct {
 	*nft
-	table *nftables.Table
-	sets  uint32 // IDs given out
+	table  *nftables.Table
+	sets   uint32 // IDs given out
+	bridge bool   // it is the bridge, which has no groups: see bridgeChains
 }
 
-func newGates(ns *namespace) (*gates, error) {
+func newGates(ns *namespace, bridge bool) (*gates, error) {
 	f, err := openNFT(ns)
-	return &gates{nft: f, table: &nftables.Table{Name: tableName, Family: nftables.TableFamilyIPv4}}, err
+	return &gates{nft: f, bridge: bridge, table: &nftables.Table{Name: tableName, Family: nftables.TableFamilyIPv4}}, err
 }
 
 // The sets with fixed names.
@@ -110,7 +111,12 @@ func (g *gates) reset(old []*nftables.Table) error {
 			&expr.Lookup{SourceRegister: unix.NFT_REG32_00, SetName: "ports"},
 		}, verdict(expr.VerdictAccept, "")))
 	chain("local", nftables.ChainTypeFilter, nftables.ChainHookInput, 0, drop,
-		match(iifname("lo"), verdict(expr.VerdictAccept, "")))
+		match(iifname("lo"), verdict(expr.VerdictAccept, "")),
+		match(iifname(portPrefix+"*"), destination, within(netip.PrefixFrom(netip.MustParseAddr(metadataAddress), 32)),
+			tcpPort(metadataPort), verdict(expr.VerdictAccept, "")))
+	if g.bridge {
+		return g.bridgeChains(chain)
+	}
 	chain("egress-gate", nftables.ChainTypeFilter, nftables.ChainHookForward, 0, drop,
 		match(iifname(hostLink), oifname(hostLink), verdict(expr.VerdictDrop, "")),
 		match(iifname(hostLink), verdict(expr.VerdictAccept, "")),
@@ -124,6 +130,26 @@ func (g *gates) reset(old []*nftables.Table) error {
 		match(iifname(hostLink), destination, translate("inbound", expr.NATTypeDestNAT)))
 	chain("to-public", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, accept,
 		match(oifname(hostLink), source, translate("outbound", expr.NATTypeSourceNAT)),
+		match(oifname(hostLink), []expr.Any{&expr.Masq{}}))
+	return nil
+}
+
+// bridgeChains are the bridge's: its containers reach each other and all that
+// the host does; they are reached by the ports that are mapped to them.
+func (g *gates) bridgeChains(chain func(string, nftables.ChainType, *nftables.ChainHook, nftables.ChainPriority, nftables.ChainPolicy, ...[]expr.Any)) error {
+	if err := g.addSet(g.mapped()); err != nil {
+		return err
+	}
+	chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, 0, nftables.ChainPolicyDrop,
+		match(iifname(portPrefix+"*"), verdict(expr.VerdictAccept, "")),
+		match(ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept, "")),
+		match(oifname(portPrefix+"*"), ctStatus(destinationChanged), verdict(expr.VerdictAccept, "")))
+	chain("from-host", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, -100, nftables.ChainPolicyAccept,
+		match(iifname(hostLink), loadPort(), []expr.Any{
+			&expr.Lookup{SourceRegister: unix.NFT_REG32_00, SetName: "mapped", IsDestRegSet: true, DestRegister: 1},
+			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG32_00, RegProtoMin: unix.NFT_REG32_01, Specified: true},
+		}))
+	chain("to-host", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, nftables.ChainPolicyAccept,
 		match(oifname(hostLink), []expr.Any{&expr.Masq{}}))
 	return nil
 }

@@ -28,6 +28,12 @@ type vpc struct {
 	ports  map[string]*attachment     // by ENI
 	coming map[netip.Addr]*attachment // being attached
 	ranges map[netip.Prefix]bool      // dead ends where no interface has the address
+	door   net.Listener               // for the tasks' metadata
+	// On the bridge: where the host's ports lead, the addresses that are being
+	// given, and the last one given.
+	mapped map[hostPort]netip.AddrPort
+	kept   map[string]netip.Addr // by ENI
+	last   netip.Addr
 	// written says that the table is in the kernel and holds the ports; have is
 	// what else it holds, nil if that isn't known.
 	written bool
@@ -42,7 +48,8 @@ type vpc struct {
 }
 
 func newVPC(id string) *vpc {
-	v := &vpc{id: id, ports: map[string]*attachment{}, coming: map[netip.Addr]*attachment{}, leaving: map[string]chan struct{}{}}
+	v := &vpc{id: id, ports: map[string]*attachment{}, coming: map[netip.Addr]*attachment{}, leaving: map[string]chan struct{}{},
+		mapped: map[hostPort]netip.AddrPort{}, kept: map[string]netip.Addr{}}
 	v.idle = sync.NewCond(&v.mu)
 	return v
 }
@@ -97,7 +104,10 @@ func (n *Network) open(v *vpc) (err error) {
 	if err != nil {
 		return err
 	}
-	if v.gates, err = newGates(ns); err != nil {
+	if err := n.openDoor(v); err != nil {
+		return err
+	}
+	if v.gates, err = newGates(ns, v.id == bridgeID); err != nil {
 		return err
 	}
 	tables, err := v.gates.conn.ListTablesOfFamily(nftables.TableFamilyIPv4)
@@ -126,10 +136,13 @@ func (v *vpc) close() {
 	if v.gates != nil {
 		v.gates.close()
 	}
+	if v.door != nil {
+		v.door.Close()
+	}
 	if v.ns != nil {
 		v.ns.close()
 	}
-	v.gates, v.ns = nil, nil
+	v.gates, v.ns, v.door = nil, nil, nil
 }
 
 // deadEnd drops what is for a range and not for an interface in it.
@@ -157,6 +170,13 @@ func (v *vpc) rebuild(want *ruleset) error {
 		}
 		if err := g.addElements(g.ports(), elements); err != nil {
 			return err
+		}
+		if g.bridge {
+			var mapped []nftables.SetElement
+			for p, to := range v.mapped {
+				mapped = append(mapped, portElement(p, to))
+			}
+			return g.addElements(g.mapped(), mapped)
 		}
 		return g.change(&ruleset{}, want)
 	})
@@ -201,11 +221,16 @@ func (n *Network) remove(v *vpc) error {
 	for v.reaping {
 		v.idle.Wait()
 	}
-	if v.ns == nil || len(v.ports) > 0 || len(v.coming) > 0 {
+	if v.ns == nil || len(v.ports) > 0 || len(v.coming) > 0 || len(v.kept) > 0 {
 		return nil
 	}
 	if err := n.host.setPublic(nil, v.link, v.slot); err != nil {
 		return err
+	}
+	if v.id == bridgeID {
+		if err := n.host.dropPorts(); err != nil {
+			return err
+		}
 	}
 	name := v.ns.name
 	link := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: v.link}}
@@ -256,6 +281,9 @@ func (n *Network) adopt(v *vpc) error {
 			return err
 		}
 	}
+	if v.id == bridgeID {
+		clear(wanted) // the host reaches containers by ports alone
+	}
 	for addr := range wanted {
 		if err := n.host.addPrivate(addr, v.link, v.slot); err != nil {
 			return err
@@ -263,6 +291,11 @@ func (n *Network) adopt(v *vpc) error {
 	}
 	if err := v.tidyPorts(); err != nil {
 		return err
+	}
+	if v.id == bridgeID {
+		if err := n.adoptPorts(v); err != nil {
+			return err
+		}
 	}
 	return v.deletePorts(halfMade)
 }
