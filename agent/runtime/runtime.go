@@ -140,6 +140,46 @@ type Spec struct {
 	Ulimits         []Ulimit
 	AllowNewPrivs   bool
 	Labels          map[string]string
+
+	// Sysctls are kernel parameters of the container's own namespaces, by name
+	// with dots.
+	Sysctls map[string]string
+	Tmpfs   []Tmpfs
+	// ShmSize is the size of /dev/shm in bytes; 0 is 64 MiB.
+	ShmSize int64
+	// Swap is how much may be swapped besides Memory, in bytes, and Swappiness
+	// how readily, from 0 to 100. nil: no swap, and the host's swappiness.
+	Swap       *int64
+	Swappiness *uint64
+	Devices    []Device
+	// Terminal gives the process a terminal of its own, whose output is all
+	// stdout. Stdin keeps its standard input open, though nobody writes to it.
+	Terminal, Stdin bool
+	// Privileged lifts what keeps a container apart from its host: it has all
+	// capabilities and devices, no seccomp filter, and may write to /sys.
+	Privileged bool
+	// NoSeccomp leaves out the seccomp filter alone.
+	NoSeccomp bool
+	// PIDNS and IPCNS are paths of namespaces to join, or HostNS; empty is one of
+	// its own.
+	PIDNS, IPCNS string
+}
+
+// HostNS stands for the host's namespace.
+const HostNS = "host"
+
+// Tmpfs is a file system in memory. Size is in bytes; 0 is the kernel's
+// default, half of the host's memory. Options are those of mount(8).
+type Tmpfs struct {
+	Target  string
+	Size    int64
+	Options []string
+}
+
+// Device is a device of the host's, at Target in the container. Permissions are
+// some of r, w and m.
+type Device struct {
+	Source, Target, Permissions string
 }
 
 // Mount binds a directory or file of the host into the container.

@@ -11,6 +11,9 @@ import (
 // ids may be part of a path and of a cgroup's name.
 var ids = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
 
+// sysctls are names of kernel parameters.
+var sysctls = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)+$`)
+
 // CheckID refuses an ID that cannot be part of a path: what is a container's or
 // a sandbox's, for the error.
 func CheckID(what, id string) error {
@@ -38,6 +41,21 @@ func CheckSpec(s Spec) error {
 	for _, m := range s.Mounts {
 		if !filepath.IsAbs(m.Target) || !filepath.IsAbs(m.Source) {
 			return fmt.Errorf("container %s mounts %q on %q: both must be absolute paths", s.ID, m.Source, m.Target)
+		}
+	}
+	for _, m := range s.Tmpfs {
+		if !filepath.IsAbs(m.Target) {
+			return fmt.Errorf("container %s has a tmpfs on %q: must be an absolute path", s.ID, m.Target)
+		}
+	}
+	for _, d := range s.Devices {
+		if !filepath.IsAbs(d.Target) || !filepath.IsAbs(d.Source) {
+			return fmt.Errorf("container %s has device %q as %q: both must be absolute paths", s.ID, d.Source, d.Target)
+		}
+	}
+	for name := range s.Sysctls {
+		if !sysctls.MatchString(name) {
+			return fmt.Errorf("container %s has the kernel parameter %q: must be words with dots between", s.ID, name)
 		}
 	}
 	for _, u := range s.Ulimits {

@@ -34,11 +34,14 @@ var (
 func (r *Runtime) config(rec record, netns string) (*specs.Spec, error) {
 	spec := rec.Spec
 	caps := r.host.capabilities(spec.CapAdd, spec.CapDrop)
+	if spec.Privileged {
+		caps = r.host.capabilities([]string{"ALL"}, nil)
+	}
 	limits, err := r.host.rlimits(spec.Ulimits)
 	if err != nil {
 		return nil, err
 	}
-	args, mounts := spec.Args, containerMounts(spec.Mounts)
+	args, mounts := spec.Args, containerMounts(spec)
 	if spec.Init {
 		if r.init == "" {
 			return nil, fmt.Errorf("the container asks for an init process, and the host has none: install tini or catatonit")
@@ -61,48 +64,96 @@ func (r *Runtime) config(rec record, netns string) (*specs.Spec, error) {
 			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
 			Rlimits:         limits,
 			NoNewPrivileges: !spec.AllowNewPrivs,
+			Terminal:        spec.Terminal,
 		},
 		Hostname: spec.Hostname,
 		Mounts:   mounts,
 		Linux: &specs.Linux{
 			CgroupsPath:   r.cgroups.container(spec.Sandbox, spec.ID),
-			Namespaces:    namespaces(netns),
+			Namespaces:    namespaces(spec, netns),
 			Resources:     r.resources(spec),
 			MaskedPaths:   maskedPaths,
 			ReadonlyPaths: readonlyPaths,
+			Sysctl:        spec.Sysctls,
 		},
 	}
-	r.filters.set(c)
+	if spec.Privileged {
+		c.Linux.MaskedPaths, c.Linux.ReadonlyPaths = nil, nil
+	}
+	if err := addDevices(c, spec); err != nil {
+		return nil, err
+	}
+	if !spec.Privileged && !spec.NoSeccomp {
+		r.filters.set(c)
+	}
 	return c, nil
 }
 
-func namespaces(netns string) []specs.LinuxNamespace {
-	return []specs.LinuxNamespace{
-		{Type: specs.NetworkNamespace, Path: netns},
-		{Type: specs.PIDNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
-		{Type: specs.MountNamespace}, {Type: specs.CgroupNamespace},
+func namespaces(spec runtime.Spec, netns string) []specs.LinuxNamespace {
+	all := []specs.LinuxNamespace{{Type: specs.UTSNamespace}, {Type: specs.MountNamespace}, {Type: specs.CgroupNamespace}}
+	for _, ns := range []specs.LinuxNamespace{
+		{Type: specs.NetworkNamespace, Path: netns}, {Type: specs.PIDNamespace, Path: spec.PIDNS}, {Type: specs.IPCNamespace, Path: spec.IPCNS},
+	} {
+		if ns.Path != runtime.HostNS {
+			all = append(all, ns)
+		}
 	}
+	return all
 }
 
 // containerMounts are the kernel's file systems, then the given mounts, those
 // higher in the tree first, so that none covers another.
-func containerMounts(given []runtime.Mount) []specs.Mount {
+func containerMounts(spec runtime.Spec) []specs.Mount {
+	shm, rw := int64(65536<<10), "ro"
+	if spec.ShmSize > 0 {
+		shm = spec.ShmSize
+	}
+	if spec.Privileged {
+		rw = "rw"
+	}
 	mounts := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
-		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", fmt.Sprint("size=", shm)}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
-		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
-		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", rw}},
+		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", rw}},
 	}
-	depth := func(m runtime.Mount) int { return strings.Count(strings.TrimRight(m.Target, "/"), "/") }
-	given = slices.Clone(given)
-	slices.SortStableFunc(given, func(a, b runtime.Mount) int { return depth(a) - depth(b) })
-	for _, m := range given {
-		mounts = append(mounts, bind(m))
+	if spec.IPCNS == runtime.HostNS { // the host's own
+		mounts = slices.DeleteFunc(mounts, func(m specs.Mount) bool { return m.Destination == "/dev/shm" || m.Destination == "/dev/mqueue" })
+		for _, dir := range []string{"/dev/shm", "/dev/mqueue"} {
+			if exists(dir) {
+				mounts = append(mounts, bind(runtime.Mount{Source: dir, Target: dir}))
+			}
+		}
 	}
-	return mounts
+	if spec.NetNS == runtime.HostNS { // a new sysfs needs a network namespace of one's own
+		for i, m := range mounts {
+			if m.Destination == "/sys" {
+				mounts[i] = specs.Mount{Destination: "/sys", Type: "bind", Source: "/sys", Options: []string{"rbind", "nosuid", "noexec", "nodev", rw}}
+			}
+		}
+	}
+	var given []specs.Mount
+	for _, m := range spec.Mounts {
+		given = append(given, bind(m))
+	}
+	for _, t := range spec.Tmpfs {
+		options := slices.Clone(t.Options)
+		for _, o := range []string{"suid", "dev", "exec"} { // as Docker has it, unless asked for
+			if !slices.Contains(options, o) {
+				options = append(options, "no"+o)
+			}
+		}
+		if t.Size > 0 {
+			options = append(options, fmt.Sprint("size=", t.Size))
+		}
+		given = append(given, specs.Mount{Destination: t.Target, Type: "tmpfs", Source: "tmpfs", Options: options})
+	}
+	depth := func(m specs.Mount) int { return strings.Count(strings.TrimRight(m.Destination, "/"), "/") }
+	slices.SortStableFunc(given, func(a, b specs.Mount) int { return depth(a) - depth(b) })
+	return append(mounts, given...)
 }
 
 func bind(m runtime.Mount) specs.Mount {
@@ -126,17 +177,24 @@ func (r *Runtime) resources(spec runtime.Spec) *specs.LinuxResources {
 	res := &specs.LinuxResources{
 		CPU: &specs.LinuxCPU{Shares: &shares},
 		// The OCI runtime allows the few devices that it makes.
-		Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}},
+		Devices: []specs.LinuxDeviceCgroup{{Allow: spec.Privileged, Access: "rwm"}},
 	}
-	if spec.Memory == 0 && spec.MemoryReserved == 0 {
+	if spec.Memory == 0 && spec.MemoryReserved == 0 && spec.Swappiness == nil {
 		return res
 	}
 	res.Memory = &specs.LinuxMemory{}
 	if spec.Memory > 0 {
 		res.Memory.Limit = &spec.Memory
 		if r.cgroups.swap {
-			res.Memory.Swap = &spec.Memory // of both together: no swap
+			both := spec.Memory // of memory and swap together: no swap
+			if spec.Swap != nil {
+				both += *spec.Swap
+			}
+			res.Memory.Swap = &both
 		}
+	}
+	if r.cgroups.v2 == "" {
+		res.Memory.Swappiness = spec.Swappiness
 	}
 	if spec.MemoryReserved > 0 {
 		res.Memory.Reservation = &spec.MemoryReserved

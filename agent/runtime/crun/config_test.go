@@ -47,7 +47,14 @@ func TestRlimits(t *testing.T) {
 	if got, err := poor.rlimits(want); err != nil || got[0].Hard != own.Max || got[0].Soft != own.Max || got[0].Type != "RLIMIT_NOFILE" {
 		t.Errorf("without CAP_SYS_RESOURCE %+v, %v", got, err)
 	}
-	if got, err := rich.rlimits(want); err != nil || got[0].Hard != unlimited || got[0].Soft != unlimited {
+	most, err := maxOpenFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := rich.rlimits(want); err != nil || got[0].Hard != most || got[0].Soft != most {
+		t.Errorf("with CAP_SYS_RESOURCE %+v, %v", got, err)
+	}
+	if got, err := rich.rlimits([]runtime.Ulimit{{Name: "core", Soft: -1, Hard: -1}}); err != nil || got[0].Hard != unlimited || got[0].Soft != unlimited {
 		t.Errorf("with CAP_SYS_RESOURCE %+v, %v", got, err)
 	}
 	for _, name := range runtime.UlimitNames {

@@ -53,7 +53,7 @@ func TestCutOffRelease(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, conmon, err := r.supervise(ctx, id)
+		_, conmon, err := r.supervise(ctx, c.Spec)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestCutOff(t *testing.T) {
 		if err := wholefile.WriteJSON(r.file("cut", configFile), oci); err != nil {
 			return err
 		}
-		_, conmon, err := r.supervise(ctx, "cut")
+		_, conmon, err := r.supervise(ctx, runtime.Spec{ID: "cut", Sandbox: "t"})
 		if err == nil {
 			conmon.Close()
 		}

@@ -69,7 +69,7 @@ func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 	if err := wholefile.WriteJSON(r.file(id, configFile), config); err != nil {
 		return err
 	}
-	pid, conmon, err := r.supervise(ctx, id)
+	pid, conmon, err := r.supervise(ctx, c.Spec)
 	if err != nil {
 		return err
 	}
@@ -136,8 +136,8 @@ func (r *Runtime) releaseOnce(ctx context.Context, id string) error {
 // even if it is mounted where its mount namespace doesn't show it. The path is
 // good until release is called.
 func (r *Runtime) reachable(netns string) (path string, release func(), err error) {
-	if netns == "" {
-		return "", func() {}, nil
+	if netns == "" || netns == runtime.HostNS {
+		return netns, func() {}, nil
 	}
 	f, err := os.Open(netns)
 	if err != nil {
@@ -148,7 +148,8 @@ func (r *Runtime) reachable(netns string) (path string, release func(), err erro
 
 // supervise starts conmon, which has the OCI runtime make the container, and
 // returns the process that waits in it to be released.
-func (r *Runtime) supervise(ctx context.Context, id string) (pid int, conmon *process, err error) {
+func (r *Runtime) supervise(ctx context.Context, spec runtime.Spec) (pid int, conmon *process, err error) {
+	id := spec.ID
 	if err := removeFile(r.exitPath(id)); err != nil {
 		return 0, nil, err
 	}
@@ -163,6 +164,12 @@ func (r *Runtime) supervise(ctx context.Context, id string) (pid int, conmon *pr
 		"--log-level", "error",
 		"--full-attach",
 		"--runtime", r.ociPath(),
+	}
+	if spec.Terminal {
+		args = append(args, "--terminal")
+	}
+	if spec.Stdin {
+		args = append(args, "--stdin")
 	}
 	for _, arg := range r.ociArgs() {
 		args = append(args, "--runtime-arg", arg)

@@ -75,6 +75,7 @@ func Run(t *testing.T, s *Subject) {
 		t.Run("privileges", r.privileges)
 		t.Run("memory", r.memory)
 		t.Run("namespaces", r.namespaces)
+		t.Run("fields", r.fields)
 		t.Run("exec kills", r.execKills)
 		t.Run("exec terminal", r.terminal)
 		t.Run("init", r.initProcess)

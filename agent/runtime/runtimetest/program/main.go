@@ -15,6 +15,10 @@
 //	tty               print the size of the controlling terminal, rows and columns
 //	winch=N           the same at each of the next N changes of it
 //	line              print a line of stdin
+//	mounted=PATH      print type, options and size of what is mounted there
+//	device=PATH       open a device and print its numbers
+//	isatty            tell whether stdin and stdout are terminals
+//	reads             tell whether a read of stdin waits or ends
 //	pid               print the process ID, and the name of process 1
 //
 // With "--" as its first argument it is a small init instead, that runs what
@@ -30,9 +34,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -146,6 +152,52 @@ func step(verb, value string) error {
 			line = append(line, b[0])
 		}
 		fmt.Printf("line %q\n", line)
+		return nil
+	case "mounted":
+		data, err := os.ReadFile("/proc/self/mountinfo")
+		for line := range strings.SplitSeq(string(data), "\n") {
+			f := strings.Fields(line)
+			if len(f) < 10 || f[4] != value {
+				continue
+			}
+			sep := slices.Index(f, "-")
+			sizes := ""
+			for o := range strings.SplitSeq(f[sep+3], ",") {
+				if strings.HasPrefix(o, "size=") {
+					sizes = " " + o
+				}
+			}
+			fmt.Printf("%s %s%s\n", f[sep+1], f[5], sizes)
+		}
+		return err
+	case "device":
+		f, err := os.OpenFile(value, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		var st unix.Stat_t
+		err = unix.Fstat(int(f.Fd()), &st)
+		fmt.Println(unix.Major(st.Rdev), unix.Minor(st.Rdev))
+		return err
+	case "isatty":
+		_, in := unix.IoctlGetTermios(0, unix.TCGETS)
+		_, out := unix.IoctlGetTermios(1, unix.TCGETS)
+		fmt.Printf("stdin %v, stdout %v\n", in == nil, out == nil)
+		return nil
+	case "reads":
+		said := make(chan string, 1)
+		go func() {
+			var b [1]byte
+			os.Stdin.Read(b[:])
+			said <- "ended"
+		}()
+		select {
+		case s := <-said:
+			fmt.Println(s)
+		case <-time.After(300 * time.Millisecond):
+			fmt.Println("waits")
+		}
 		return nil
 	case "pid":
 		name, err := os.Readlink("/proc/1/exe")
