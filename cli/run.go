@@ -83,7 +83,7 @@ func (c Run) Run(g *Globals) error {
 	began := time.Now()
 	out, err := a.ecs.RunTask(ctx, &ecs.RunTaskInput{
 		Cluster: &c.Cluster, TaskDefinition: &definition, LaunchType: types.LaunchTypeFargate, NetworkConfiguration: network,
-		Overrides: overrides, StartedBy: aws.String("berth run"),
+		Overrides: overrides, StartedBy: aws.String("berth run"), EnableExecuteCommand: true, // for berth exec
 	})
 	if err != nil {
 		return plain(err)

@@ -354,3 +354,103 @@ func TestExecEndsWithBerth(t *testing.T) {
 		}
 	}
 }
+
+// A person's `berth exec`, in a terminal and in a pipe.
+func TestBerthExec(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	env := append(h.env[:len(h.env):len(h.env)], "BERTH_DATA_DIR="+h.dir)
+	berth := func(input string, args ...string) (out, said string, code int) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		cmd := exec.Command(built.berth, args...)
+		cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, strings.NewReader(input), &stdout, &stderr
+		err := cmd.Run()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
+	}
+	out, said, code := berth("", "run", "probe", "--", "print=up", "wait")
+	task := strings.TrimSpace(out)
+	if code != 0 || len(task) != 32 {
+		t.Fatalf("berth run: exit code %d, %q, %q", code, out, said)
+	}
+	for _, test := range []struct {
+		input     string
+		args      []string
+		code      int
+		out, said string
+	}{
+		{"", []string{"--", "/probe", "print=it's a \"word\" \\n $HOME", "err=oh", "exit=5"}, 5, "it's a \"word\" \\n $HOME\n", "oh\n"},
+		{"echo a\necho b\nexit 2\n", []string{"-c", "main", "--", "/probe", "shell"}, 2, "probe> said a\nprobe> said b\nprobe> ", ""},
+		{"echo a\n", []string{"--", "/probe", "shell"}, 3, "probe> said a\nprobe> ", ""}, // at the end of its input
+		{"", []string{"-c", "other", "--", "/probe"}, 1, "", "berth: InvalidParameterException: The container other was not found in the task.\n"},
+	} {
+		out, said, code := berth(test.input, append([]string{"exec", task[:8]}, test.args...)...)
+		if out != test.out || said != test.said || code != test.code {
+			t.Errorf("berth exec %q: exit code %d, %q, %q", test.args, code, out, said)
+		}
+	}
+	out, said, code = berth("", "exec", task, "--", "/probe", "lines=100000")
+	if code != 0 || said != "" || strings.Count(out, "\n") != 100000 || !strings.HasSuffix(out, "line 99999\n") {
+		t.Errorf("much output: exit code %d, %q, %d lines", code, said, strings.Count(out, "\n"))
+	}
+	if _, said, code := berth("", "exec", "-t", task, "--", "/probe"); code != 1 || !strings.Contains(said, "not a terminal") {
+		t.Errorf("-t without a terminal: exit code %d, %q", code, said)
+	}
+	_, said, code = berth("", "exec", task, "--", "/no/such/program")
+	if code == 0 || !strings.Contains(said, "/no/such/program") {
+		t.Errorf("no program: exit code %d, %q", code, said)
+	}
+
+	x := newTerminal(t, 25, 80, env, built.berth, "exec", "-t", task, "--", "/probe", "shell")
+	x.sees("probe> ")
+	x.types("size\r")
+	x.sees("size 25 80")
+	x.resize(41, 132)
+	eventually(t, 10*time.Second, func() error { // a signal, and a message, on their way
+		x.types("size\r")
+		x.sees("\nsize ")
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if !bytes.HasPrefix(x.seen.Bytes(), []byte("41 132")) {
+			return errors.New("the window has its old size")
+		}
+		return nil
+	})
+	x.types("hold\r")
+	x.sees("holding")
+	x.types("\x03")
+	x.sees("got interrupt")
+	x.types("exit 7\r")
+	if code := x.ends(); code != 7 {
+		t.Errorf("berth exec -t: exit code %d", code)
+	}
+	// ^C where there is no terminal ends the session, and its command.
+	word := "print=" + h.id()
+	cmd := exec.Command(built.berth, "exec", task, "--", "/probe", word, "ignore")
+	cmd.Env = env
+	printed, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := printed.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Process.Signal(os.Interrupt)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("berth exec after ^C: exit code %d", code)
+	}
+	eventually(t, 10*time.Second, func() error {
+		if left := execed(word); len(left) > 0 {
+			return fmt.Errorf("processes %v are left", left)
+		}
+		return nil
+	})
+}

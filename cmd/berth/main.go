@@ -30,6 +30,7 @@ type commands struct {
 	Run  cli.Run  `cmd:"" help:"Run an image as a task."`
 	Ps   cli.Ps   `cmd:"" help:"List tasks."`
 	Logs cli.Logs `cmd:"" help:"Print what a task writes."`
+	Exec cli.Exec `cmd:"" help:"Run a command in a task's container."`
 	Stop cli.Stop `cmd:"" help:"Stop tasks."`
 	Why  cli.Why  `cmd:"" help:"Say why a task waits or stopped."`
 
