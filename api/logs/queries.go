@@ -191,7 +191,7 @@ func (qs *queries) execute(ctx context.Context, q *query) {
 	if err == nil {
 		// The second that the range ends with is in it, whole.
 		events := qs.s.events(ctx, q.scope, q.Groups, q.Start*1000, (q.End+1)*1000)
-		results, err = plan.Run(ctx, events, insights.Limits{Rows: q.Limit, Bytes: queryMemory}, func(s insights.Statistics) {
+		results, err = plan.Run(ctx, events, pointer, insights.Limits{Rows: q.Limit, Bytes: queryMemory}, func(s insights.Statistics) {
 			q.mu.Lock()
 			q.Statistics = s
 			q.mu.Unlock()

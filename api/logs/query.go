@@ -186,16 +186,31 @@ func (s *Service) DescribeQueries(ctx context.Context, in *cwl.DescribeQueriesIn
 // events reads the groups of a query together, newest first.
 func (s *Service) events(ctx context.Context, scope logstore.Scope, groups []string, start, end int64) iter.Seq2[insights.Event, error] {
 	return func(yield func(insights.Event, error) bool) {
+		scan := func(group string) iter.Seq2[logstore.Stored, error] {
+			return s.store.Scan(ctx, scope, group, logstore.Query{Start: start, End: end, Backward: true, Buffer: queryBuffer / len(groups)})
+		}
+		if len(groups) == 1 {
+			log := scope.Account + ":" + groups[0]
+			for e, err := range scan(groups[0]) {
+				if errors.Is(err, logstore.ErrNoGroup) {
+					return
+				}
+				if !yield(queryEvent(log, e), err) || err != nil {
+					return
+				}
+			}
+			return
+		}
 		type source struct {
-			group string
-			next  func() (logstore.Stored, error, bool)
-			at    logstore.Stored
+			log  string
+			next func() (logstore.Stored, error, bool)
+			at   logstore.Stored
 		}
 		var live []*source
 		for _, g := range groups {
-			next, stop := iter.Pull2(s.store.Scan(ctx, scope, g, logstore.Query{Start: start, End: end, Backward: true, Buffer: queryBuffer / len(groups)}))
+			next, stop := iter.Pull2(scan(g))
 			defer stop()
-			live = append(live, &source{group: g, next: next})
+			live = append(live, &source{log: scope.Account + ":" + g, next: next})
 		}
 		// step reads on in a source, and drops it at its end.
 		step := func(i int) error {
@@ -221,7 +236,7 @@ func (s *Service) events(ctx context.Context, scope logstore.Scope, groups []str
 				}
 			}
 			src := live[newest]
-			if !yield(queryEvent(scope, src.group, src.at), nil) {
+			if !yield(queryEvent(src.log, src.at), nil) {
 				return
 			}
 			if err := step(newest); err != nil {
@@ -235,9 +250,13 @@ func (s *Service) events(ctx context.Context, scope logstore.Scope, groups []str
 // queryBuffer is how many bytes a query holds of the streams that it merges.
 const queryBuffer = 8 << 20
 
-func queryEvent(scope logstore.Scope, group string, e logstore.Stored) insights.Event {
-	return insights.Event{
-		Time: e.Time, Ingested: e.Ingested, Message: e.Message, Stream: e.Stream,
-		Log: scope.Account + ":" + group, Ptr: sealPointer(group, e.Stream, e.Position),
-	}
+// queryEvent is an event as queries see it; log is account:group.
+func queryEvent(log string, e logstore.Stored) insights.Event {
+	return insights.Event{Time: e.Time, Ingested: e.Ingested, Message: e.Message, Stream: e.Stream, Log: log, Seq: e.Seq}
+}
+
+// pointer is the @ptr of an event.
+func pointer(e *insights.Event) string {
+	_, group, _ := strings.Cut(e.Log, ":")
+	return sealPointer(group, e.Stream, logstore.Position{Time: e.Time, Seq: e.Seq})
 }

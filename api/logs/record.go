@@ -51,7 +51,7 @@ func (s *Service) GetLogRecord(ctx context.Context, in *cwl.GetLogRecordInput) (
 	if len(p.Events) == 0 || p.Events[0].Position != at {
 		return nil, &types.ResourceNotFoundException{Message: aws.String("The specified log record does not exist.")}
 	}
-	return &cwl.GetLogRecordOutput{LogRecord: insights.Fields(queryEvent(scopeOf(ctx), group, p.Events[0]))}, nil
+	return &cwl.GetLogRecordOutput{LogRecord: insights.Fields(queryEvent(scopeOf(ctx).Account+":"+group, p.Events[0]), pointer)}, nil
 }
 
 // fieldSample is how many events GetLogGroupFields looks at: the newest.
@@ -75,7 +75,7 @@ func (s *Service) GetLogGroupFields(ctx context.Context, in *cwl.GetLogGroupFiel
 		if err != nil {
 			return nil, answer(err)
 		}
-		for name := range insights.Fields(queryEvent(scopeOf(ctx), group, e)) {
+		for name := range insights.Fields(queryEvent(scopeOf(ctx).Account+":"+group, e), pointer) {
 			counts[name]++
 		}
 		if n++; n == fieldSample {

@@ -7,7 +7,7 @@
 // functions. What a query has and this package lacks is an error, never left out.
 //
 //	q, err := insights.Parse("filter status >= 500 | stats count(*) by bin(5m)")
-//	results, err := q.Run(ctx, events, insights.Limits{Rows: 10_000, Bytes: 64 << 20})
+//	results, err := q.Run(ctx, events, pointer, insights.Limits{Rows: 10_000, Bytes: 64 << 20})
 //
 // A query is read by lex.go and parse.go into a chain of stages (stages.go), each
 // of which takes a row and passes rows on. Expressions (expr.go) are functions of a

@@ -16,13 +16,15 @@ func events(messages ...string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for i := len(messages) - 1; i >= 0; i-- {
 			at := base + int64(i)*60_000
-			e := Event{Time: at, Ingested: at + 5, Message: messages[i], Stream: fmt.Sprint("s/", i%2), Log: "123456789012:g", Ptr: fmt.Sprint("p", i)}
+			e := Event{Time: at, Ingested: at + 5, Message: messages[i], Stream: fmt.Sprint("s/", i%2), Log: "123456789012:g", Seq: uint64(i)}
 			if !yield(e, nil) {
 				return
 			}
 		}
 	}
 }
+
+func pointer(e *Event) string { return fmt.Sprint("p", e.Seq) }
 
 // show writes rows as name=value, without @ptr.
 func show(rows [][]Field) string {
@@ -121,7 +123,7 @@ func TestQueries(t *testing.T) {
 			t.Errorf("%s: %v", c.query, err)
 			continue
 		}
-		got, err := q.Run(t.Context(), events(c.messages...), Limits{}, nil)
+		got, err := q.Run(t.Context(), events(c.messages...), pointer, Limits{}, nil)
 		if err != nil {
 			t.Errorf("%s: %v", c.query, err)
 		} else if s := show(got.Rows); s != c.want || got.Matched != c.matched || got.Scanned != float64(len(c.messages)) {
@@ -186,7 +188,7 @@ func TestManyValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return q.Run(t.Context(), many, l, nil)
+		return q.Run(t.Context(), many, pointer, l, nil)
 	}
 	got, err := run("stats pct(v, 99) as p, count_distinct(id) as d", Limits{})
 	var p, d float64
@@ -207,7 +209,7 @@ func TestManyValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Run(ctx, many, Limits{}, nil); !errors.Is(err, context.Canceled) {
+	if _, err := q.Run(ctx, many, pointer, Limits{}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
 }
@@ -229,7 +231,7 @@ func FuzzQuery(f *testing.F) {
 			}
 			return
 		}
-		if _, err := q.Run(t.Context(), events(message, message+"x", ""), Limits{Bytes: 1 << 20}, nil); err != nil && !errors.Is(err, ErrMemory) {
+		if _, err := q.Run(t.Context(), events(message, message+"x", ""), pointer, Limits{Bytes: 1 << 20}, nil); err != nil && !errors.Is(err, ErrMemory) {
 			t.Fatalf("%q on %q: %v", query, message, err)
 		}
 	})

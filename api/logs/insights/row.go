@@ -14,8 +14,11 @@ type Event struct {
 	Message        string
 	Stream         string
 	Log            string // account:group
-	Ptr            string // what GetLogRecord finds it by
+	Seq            uint64 // with Log, Stream and Time, what it is found by again
 }
+
+// Pointer makes the @ptr of an event: what GetLogRecord finds it by.
+type Pointer func(*Event) string
 
 // maxFields is how many fields are found in an event (User Guide, "Supported
 // logs and discovered fields").
@@ -27,9 +30,10 @@ type row struct {
 	made  map[string]value // by the query
 	// found are properties of a JSON event, looked for when the first is asked for;
 	// wanted are the names that the query has.
-	found  map[string]value
-	looked bool
-	wanted map[string]bool
+	found   map[string]value
+	looked  bool
+	wanted  map[string]bool
+	pointer Pointer
 }
 
 func (r *row) get(name string) value {
@@ -51,17 +55,21 @@ func (r *row) get(name string) value {
 	case "@log":
 		return textOf(r.event.Log)
 	case "@ptr":
-		return textOf(r.event.Ptr)
+		return textOf(r.pointer(r.event))
 	}
 	if !r.looked {
 		r.looked = true
 		if r.found == nil {
 			r.found = map[string]value{}
 		}
-		discover(r.event.Message, func(name string, v value) {
-			if r.wanted[name] {
+		discover(r.event.Message, func(name string, v value) bool {
+			if !r.wanted[name] {
+				return true
+			}
+			if _, ok := r.found[name]; !ok {
 				r.found[name] = v
 			}
+			return len(r.found) < len(r.wanted)
 		})
 	}
 	return r.found[name]
@@ -84,12 +92,12 @@ func (r *row) begin(e *Event) {
 // keep returns a copy that outlives the next event, and about how many bytes it
 // has.
 func (r *row) keep() (*row, int) {
-	out := &row{made: maps.Clone(r.made), found: maps.Clone(r.found), looked: r.looked, wanted: r.wanted}
+	out := &row{made: maps.Clone(r.made), found: maps.Clone(r.found), looked: r.looked, wanted: r.wanted, pointer: r.pointer}
 	size := 200
 	if r.event != nil {
 		e := *r.event
 		out.event = &e
-		size += len(e.Message) + len(e.Stream) + len(e.Log) + len(e.Ptr)
+		size += len(e.Message) + len(e.Stream) + len(e.Log)
 	}
 	for k, v := range out.made {
 		size += len(k) + len(v.text) + 64
@@ -98,21 +106,27 @@ func (r *row) keep() (*row, int) {
 }
 
 // Fields are the fields of an event with their values: those that every event has,
-// without @ptr, and those found in it (API_GetLogRecord).
-func Fields(e Event) map[string]string {
-	r := row{event: &e}
-	out := map[string]string{"@ptr": e.Ptr}
-	for _, name := range []string{"@message", "@logStream", "@log"} {
+// with times in ms since 1970, and those found in it (API_GetLogRecord).
+func Fields(e Event, p Pointer) map[string]string {
+	r := row{event: &e, pointer: p}
+	out := map[string]string{}
+	for _, name := range []string{"@message", "@logStream", "@log", "@ptr"} {
 		out[name] = r.get(name).String()
 	}
 	out["@timestamp"], out["@ingestionTime"] = strconv.FormatInt(e.Time, 10), strconv.FormatInt(e.Ingested, 10)
-	discover(e.Message, func(name string, v value) { out[name] = v.String() })
+	discover(e.Message, func(name string, v value) bool {
+		if _, ok := out[name]; !ok {
+			out[name] = v.String()
+		}
+		return true
+	})
 	return out
 }
 
-// discover calls found for the properties of a message that is a JSON object. A
-// name that begins with @ gets another.
-func discover(message string, found func(name string, v value)) {
+// discover calls found for the properties of a message that is a JSON object,
+// until it returns false. A name that begins with @ gets another. Of two with a name
+// the first counts.
+func discover(message string, found func(name string, v value) bool) {
 	start := strings.IndexByte(message, '{')
 	if start < 0 || strings.TrimSpace(message[:start]) != "" || !gjson.Valid(message) {
 		return
@@ -122,9 +136,8 @@ func discover(message string, found func(name string, v value)) {
 		if strings.HasPrefix(name, "@") {
 			name = "@" + name
 		}
-		found(name, v)
 		left--
-		return left > 0
+		return found(name, v) && left > 0
 	})
 }
 

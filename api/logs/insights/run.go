@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 )
 
 // Limits bound what a query returns and keeps.
@@ -55,7 +56,7 @@ type stage interface {
 // Run runs the query over events, newest first. progress, if there is one, is
 // called now and then. It ends early with ctx's error, that of events, or
 // ErrMemory.
-func (q *Query) Run(ctx context.Context, events iter.Seq2[Event, error], l Limits, progress func(Statistics)) (Results, error) {
+func (q *Query) Run(ctx context.Context, events iter.Seq2[Event, error], p Pointer, l Limits, progress func(Statistics)) (Results, error) {
 	if l.Rows <= 0 {
 		l.Rows = defaultRows
 	}
@@ -65,7 +66,7 @@ func (q *Query) Run(ctx context.Context, events iter.Seq2[Event, error], l Limit
 	run := &run{rows: l.Rows, left: l.Bytes}
 	out := &sink{run: run, q: q}
 	first, last := q.build(run, out), Statistics{}
-	r := &row{wanted: q.wanted}
+	r := &row{wanted: q.properties(), pointer: p}
 	for e, err := range events {
 		if err == nil {
 			err = run.err
@@ -89,6 +90,15 @@ func (q *Query) Run(ctx context.Context, events iter.Seq2[Event, error], l Limit
 		return Results{Statistics: last}, run.err
 	}
 	return Results{Rows: out.rows, Statistics: last}, nil
+}
+
+// properties are the names that an event's properties may have.
+func (q *Query) properties() map[string]bool {
+	out := maps.Clone(q.wanted)
+	for _, name := range []string{"@timestamp", "@ingestionTime", "@message", "@logStream", "@log", "@ptr"} {
+		delete(out, name)
+	}
+	return out
 }
 
 // build makes the chain of stages. What gets through the commands before the
