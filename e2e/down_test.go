@@ -101,6 +101,8 @@ func TestKillDuringImport(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(crashSeed(t), 0))
 	h := newHost(t)
+	// A container's base is a snapshot of its own.
+	h.await(t, *h.run(t, h.register(t, []types.ContainerDefinition{container("main", "exit=0")})).TaskArn, "STOPPED")
 	blobs, ingests, snapshots := h.imageFiles(t)
 	began := time.Now()
 	h.importProbe(t)

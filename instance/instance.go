@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -73,6 +74,11 @@ func Open(dir, account string) (*Instance, error) {
 	}
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	if real, err := filepath.EvalSymlinks(dir); err != nil {
+		return nil, fmt.Errorf("find the data directory: %w", err)
+	} else if strings.Contains(dir+real, ":") {
+		return nil, fmt.Errorf("the data directory %s has a colon in its path, at which conmon would cut off where containers' output goes: give --data-dir another one", real)
 	}
 	i := &Instance{Dir: dir}
 	if i.lock, err = lock(i.Path("lock")); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -108,6 +109,7 @@ func (b *berth) down(ctx context.Context) error {
 	defer watch.Close()
 	patience, cancel := context.WithTimeout(ctx, downWithin)
 	defer cancel()
+	b.goingDown.Store(true)
 	unwritten := b.stopAll(ctx)
 	if unwritten != nil {
 		b.log.Warn("tasks are ended at once", "tasks", b.running(), "because", unwritten)
@@ -117,6 +119,8 @@ func (b *berth) down(ctx context.Context) error {
 			b.log.Warn("tasks did not stop in time and are ended now", "tasks", b.running(), "err", err)
 			break
 		}
+		// Those too whose call was under way.
+		unwritten = b.stopAll(ctx)
 	}
 	err := errors.Join(
 		b.agent.Destroy(ctx),
@@ -127,6 +131,18 @@ func (b *berth) down(ctx context.Context) error {
 		err = errors.Join(err, b.stopAll(ctx))
 	}
 	return err
+}
+
+// untilDown refuses calls once Berth goes down: what they would make would be
+// left behind.
+func (b *berth) untilDown(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if b.goingDown.Load() {
+			http.Error(w, "berth is going down", http.StatusServiceUnavailable)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // stopAll makes STOPPED what is wanted of every task, some at a time: a

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -82,6 +83,8 @@ type berth struct {
 	failed chan error // what ended by itself, and so ends all
 	ending chan struct{}
 	closer []func() error // in the order of opening
+
+	goingDown atomic.Bool // no more calls are taken
 }
 
 // start opens all parts, in the order in which they need each other, and
@@ -243,7 +246,7 @@ func (b *berth) serve(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	b.listen(ctx, "AWS APIs", listener, b.route(server), apiLimits)
+	b.listen(ctx, "AWS APIs", listener, b.untilDown(b.route(server)), apiLimits)
 	b.listen(ctx, "local door", door, b.door(), limits{})
 	if !b.cfg.Verify {
 		b.log.Warn("REQUESTS ARE NOT VERIFIED (--credentials=any): whoever can connect can do anything. For throw-away use only.")
