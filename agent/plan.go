@@ -52,6 +52,7 @@ type container struct {
 	cpu                 int32 // CPU units; 0: none given
 	memory, reservation int32 // MiB; 0: none given
 	ulimits             []runtime.Ulimit
+	shape               runtime.Spec // what is the same in each
 	labels              map[string]string
 }
 
@@ -106,6 +107,9 @@ func newPlan(as *state.Assignment, dir folder) (*plan, error) {
 	for i, d := range def.ContainerDefinitions {
 		c := p.containers[i]
 		var err error
+		if c.shape, err = shape(&d); err != nil {
+			return p, fmt.Errorf("container %s: %w", c.name, err)
+		}
 		if c.logs, err = state.FromLogConfiguration(d.LogConfiguration, state.LogSource{
 			Account: as.Task.Account, Cluster: as.Task.ClusterARN(), Task: as.Task.ID, Definition: fmt.Sprintf("%s:%d", as.Task.Family, as.Task.Revision),
 			Container: c.name, ContainerID: c.id, Image: c.image, Labels: d.DockerLabels, Env: environmentMap(c.environment), EC2: as.Task.ContainerInstance != "", Router: true,
@@ -124,6 +128,9 @@ func newPlan(as *state.Assignment, dir folder) (*plan, error) {
 				return p, fmt.Errorf("container %s: mountPoints names %q, which the task doesn't have", c.name, m.volume)
 			}
 		}
+	}
+	if err := p.borrow(def); err != nil {
+		return p, err
 	}
 	return p, p.route(def, dir)
 }

@@ -23,25 +23,17 @@ func (p *plan) spec(c *container, img runtime.Image, dir folder, netns string) (
 	if len(args) == 0 {
 		return runtime.Spec{}, errors.New("no command specified: neither the task definition nor the image " + c.image + " has one")
 	}
-	s := runtime.Spec{
-		ID: c.id, Sandbox: p.task.ID, Image: c.image,
-		Args:       args,
-		Env:        p.env(c, img),
-		WorkingDir: first(c.workingDirectory, img.Config.WorkingDir, "/"),
-		User:       first(c.user, img.Config.User),
-		Hostname:   p.hostname,
-		NetNS:      netns,
-
-		ReadonlyRootfs: c.readonlyRootfs,
-		Init:           c.init,
-		CapAdd:         c.capAdd, CapDrop: c.capDrop,
-		CPUShares:      uint64(min(max(c.cpu, minShares), maxShares)),
-		Memory:         int64(c.memory) << 20,
-		MemoryReserved: int64(c.reservation) << 20,
-		Ulimits:        c.ulimits,
-		AllowNewPrivs:  true, // as on Fargate, where setuid programs work
-		Labels:         c.labels,
-	}
+	s := c.shape
+	s.ID, s.Sandbox, s.Image = c.id, p.task.ID, c.image
+	s.Args, s.Env = args, p.env(c, img)
+	s.WorkingDir = first(c.workingDirectory, img.Config.WorkingDir, "/")
+	s.User = first(c.user, img.Config.User)
+	s.Hostname, s.NetNS = p.hostname, netns
+	s.ReadonlyRootfs, s.Init = c.readonlyRootfs, c.init
+	s.CapAdd, s.CapDrop = c.capAdd, c.capDrop
+	s.CPUShares = uint64(min(max(c.cpu, minShares), maxShares))
+	s.Memory, s.MemoryReserved = int64(c.memory)<<20, int64(c.reservation)<<20
+	s.Ulimits, s.Labels = c.ulimits, c.labels
 	for _, name := range etcFiles {
 		s.Mounts = append(s.Mounts, runtime.Mount{Source: dir.etc(name), Target: filepath.Join("/etc", name)})
 	}
