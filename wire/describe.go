@@ -48,7 +48,6 @@ var (
 	}
 	SSM = Description{
 		Name: "ssm", Target: "AmazonSSM", Version: "2014-11-06", Syntaxes: []Syntax{JSON}, Failure: "InternalServerError",
-		Operations: []string{"ResumeSession", "TerminateSession"},
 	}
 	STS = Description{
 		Name: "sts", Version: "2011-06-15", Namespace: "https://sts.amazonaws.com/doc/2011-06-15/",

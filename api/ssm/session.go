@@ -2,12 +2,24 @@ package ssm
 
 import (
 	"context"
+	_ "embed"
+	"reflect"
 
 	"github.com/aws/smithy-go"
 
+	"github.com/berth/berth/internal/fidelity"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/wire"
 )
+
+//go:embed fidelity.txt
+var ledgerText []byte
+
+// Ledger is what Berth does with each field of the operations that it has.
+func Ledger() *fidelity.Ledger { return fidelity.MustParse("ssm", ledgerText) }
+
+// Inputs are the input structs of the operations that Berth has, by name.
+func Inputs() map[string]reflect.Type { return fidelity.Inputs((*Service)(nil)) }
 
 // Sessions are those of ECS Exec.
 type Sessions interface {

@@ -14,6 +14,7 @@ import (
 	"github.com/berth/berth/api/ec2"
 	"github.com/berth/berth/api/ecs"
 	"github.com/berth/berth/api/logs"
+	"github.com/berth/berth/api/ssm"
 	"github.com/berth/berth/api/sts"
 	"github.com/berth/berth/internal/fidelity"
 )
@@ -30,6 +31,7 @@ func services() []chapter {
 		{"Amazon ECS", ecs.Ledger(), ecs.Inputs()},
 		{"Amazon EC2", ec2.Ledger(), ec2.Inputs()},
 		{"Amazon CloudWatch Logs", logs.Ledger(), logs.Inputs()},
+		{"AWS Systems Manager", ssm.Ledger(), ssm.Inputs()},
 		{"AWS STS", sts.Ledger(), sts.Inputs()},
 	}
 }
