@@ -37,7 +37,7 @@ const (
 )
 
 // authAnswers are the codes, statuses and texts as AWS's JSON services, its query
-// services and EC2 give them.
+// services, S3 and EC2 give them. The syntaxes that are not here say what JSON says.
 var authAnswers = map[Syntax]map[authKind]answer{
 	JSON: {
 		authMissing:    {status: http.StatusBadRequest, code: "MissingAuthenticationTokenException", message: "Missing Authentication Token"},
@@ -53,6 +53,13 @@ var authAnswers = map[Syntax]map[authKind]answer{
 		authMismatch:   {status: http.StatusForbidden, code: "SignatureDoesNotMatch", message: textMismatch},
 		authExpired:    {status: http.StatusForbidden, code: "SignatureDoesNotMatch"},
 	},
+	RESTXML: {
+		authMissing:    {status: http.StatusForbidden, code: "AccessDenied", message: "Access Denied"},
+		authIncomplete: {status: http.StatusBadRequest, code: "AuthorizationHeaderMalformed"},
+		authUnknown:    {status: http.StatusForbidden, code: "InvalidAccessKeyId", message: "The AWS Access Key Id you provided does not exist in our records."},
+		authMismatch:   {status: http.StatusForbidden, code: "SignatureDoesNotMatch", message: textMismatch},
+		authExpired:    {status: http.StatusForbidden, code: "RequestTimeTooSkewed"},
+	},
 	EC2Query: {
 		authMissing:    {status: http.StatusBadRequest, code: "MissingParameter", message: "The request must contain the parameter AWSAccessKeyId"},
 		authIncomplete: {status: http.StatusBadRequest, code: "IncompleteSignature"},
@@ -64,7 +71,14 @@ var authAnswers = map[Syntax]map[authKind]answer{
 
 // authAnswer is how the protocol says e.
 func authAnswer(s Syntax, e *authError) *answer {
-	a := authAnswers[s][e.kind]
+	answers, ok := authAnswers[s]
+	if !ok {
+		answers = authAnswers[JSON]
+	}
+	a := answers[e.kind]
+	if s == RESTJSON && e.kind != authIncomplete {
+		a.status = http.StatusForbidden
+	}
 	if e.text != "" && (s != EC2Query || e.kind == authIncomplete) {
 		a.message = e.text
 	}

@@ -17,6 +17,8 @@ type Caller struct {
 	RequestID   string
 	// Endpoint is what the client knows the server by: http://host:port.
 	Endpoint string
+
+	chunks *chunkKey // of an upload in signed chunks; nil where nothing is verified
 }
 
 // Partition is the partition of the caller's region: aws, aws-cn, aws-us-gov.

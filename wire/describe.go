@@ -9,8 +9,10 @@ import (
 
 // Description is what the wire must know of a service and its Go types don't say.
 type Description struct {
-	// Name is the signing name, which is also the prefix of actions: "ecs".
+	// Name is the prefix of actions, and the signing name if there is no other: "ecs".
 	Name string
+	// Signing is the name in signatures where it is another one: "monitoring".
+	Signing string
 	// Target is the prefix of X-Amz-Target, for services that speak JSON:
 	// "AmazonEC2ContainerServiceV20141113".
 	Target string
@@ -30,6 +32,14 @@ type Description struct {
 	// Failure is the code of internal failures where it is not that of the
 	// syntax (InternalFailure, and InternalError on EC2): "ServerException".
 	Failure string
+	// VirtualHosts says that the first segment of a path may be a label of the host
+	// instead: bucket.s3.amazonaws.com.
+	VirtualHosts bool
+	// BareErrors says that errors in XML are <Error> alone, as S3's.
+	BareErrors bool
+	// Unwrapped is the operation of an XML service whose only member is the text of
+	// the answer's root element, as GetBucketLocation's.
+	Unwrapped string
 	// Unions are the variants of unions that are members of an input itself, as
 	// nil or empty pointers: (*types.GatewayConfigurationMemberAlb)(nil). Go
 	// cannot list the types that implement an interface. Deeper unions need none.
@@ -48,6 +58,18 @@ var (
 	}
 	SSM = Description{
 		Name: "ssm", Target: "AmazonSSM", Version: "2014-11-06", Syntaxes: []Syntax{JSON}, Failure: "InternalServerError",
+	}
+	CloudWatch = Description{
+		Name: "cloudwatch", Signing: "monitoring", Target: "GraniteServiceVersion20100801", Version: "2010-08-01",
+		Namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/",
+		Syntaxes:  []Syntax{CBOR, JSON, Query}, Failure: "InternalServiceFault",
+	}
+	EKS = Description{
+		Name: "eks", Version: "2017-11-01", Syntaxes: []Syntax{RESTJSON}, Failure: "ServerException",
+	}
+	S3 = Description{
+		Name: "s3", Version: "2006-03-01", Namespace: "http://s3.amazonaws.com/doc/2006-03-01/",
+		Syntaxes: []Syntax{RESTXML}, Failure: "InternalError", VirtualHosts: true, BareErrors: true, Unwrapped: "GetBucketLocation",
 	}
 	STS = Description{
 		Name: "sts", Version: "2011-06-15", Namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
@@ -69,6 +91,8 @@ type model struct {
 	Operations []string `json:"operations"`
 	// Named are the operations whose shapes' names were looked at; nil means all.
 	Named []string `json:"named,omitempty"`
+	// HTTP is where the operations of a REST service are.
+	HTTP map[string]httpForm `json:"http,omitempty"`
 	// Names are wire names that do not follow the rule, by Go struct and field.
 	Names map[string]map[string]wireName `json:"names,omitempty"`
 	// Shapes are the constraints, by shape.

@@ -15,7 +15,10 @@ func (s *Server) detect(r *request) error {
 	r.syntax = JSON // in which errors are answered until we know better
 	if protocol := r.Header.Get("Smithy-Protocol"); protocol != "" {
 		r.service = s.named(scope.service, r.Host)
-		return unspoken(r, protocol)
+		if protocol != "rpc-v2-cbor" || r.service == nil || !r.service.speaks(CBOR) {
+			return unspoken(r, protocol)
+		}
+		return detectCBOR(r)
 	}
 	if target := r.Header.Get("X-Amz-Target"); target != "" {
 		prefix, op, _ := strings.Cut(target, ".")
@@ -43,6 +46,22 @@ func (s *Server) detect(r *request) error {
 		return authAnswer(r.syntax, &authError{kind: authMissing})
 	}
 	return unknownOperation(r)
+}
+
+// detectCBOR finds the operation in the path: /service/<target>/operation/<name>.
+func detectCBOR(r *request) error {
+	r.syntax = CBOR
+	parts := strings.Split(r.URL.Path, "/")
+	n := len(parts)
+	if n < 5 || parts[n-4] != "service" || parts[n-2] != "operation" || r.Method != http.MethodPost {
+		r.op = clip(r.URL.Path, maxName)
+		return unknownOperation(r)
+	}
+	r.op = clip(parts[n-1], maxName)
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/cbor" && len(r.body) > 0 {
+		return badBody(http.StatusUnsupportedMediaType, "UnsupportedMediaTypeException", "The Content-Type of "+r.op+" must be application/cbor")
+	}
+	return nil
 }
 
 // formOf returns the encoded form of a request of the query protocols: a form
@@ -103,7 +122,7 @@ func (s *Server) named(name, host string) *Service {
 		name, _, _ = strings.Cut(host, ".")
 	}
 	for _, x := range s.Services {
-		if x.desc.Name == name {
+		if x.signing() == name {
 			return x
 		}
 	}

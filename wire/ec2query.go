@@ -43,3 +43,7 @@ func (ec2Syntax) failure(w http.ResponseWriter, r *request, e *answer) {
 }
 
 const xmlHeader = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
+
+func (ec2Syntax) document(*request) (smithy.ShapeSerializer, string) {
+	return &xmlWriter{ec2: true}, "text/xml"
+}

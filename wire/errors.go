@@ -20,6 +20,8 @@ type answer struct {
 	// members writes the members of a modeled error, its message among them; nil
 	// for an error that has none.
 	members func(smithy.ShapeSerializer)
+	// query is the code that awsQuery has for the error, where that is another one.
+	query string
 	// cause is what is logged and not told.
 	cause error
 }
@@ -48,6 +50,20 @@ var statuses = map[string]int{
 	"DryRunOperation":       http.StatusPreconditionFailed,
 	"OptInRequired":         http.StatusForbidden,
 	"ExpiredToken":          http.StatusForbidden,
+
+	// "Error responses" of the Amazon S3 API Reference.
+	"BucketAlreadyExists":     http.StatusConflict,
+	"BucketAlreadyOwnedByYou": http.StatusConflict,
+	"BucketNotEmpty":          http.StatusConflict,
+	"InvalidRange":            http.StatusRequestedRangeNotSatisfiable,
+	"MethodNotAllowed":        http.StatusMethodNotAllowed,
+	"NoSuchBucket":            http.StatusNotFound,
+	"NoSuchKey":               http.StatusNotFound,
+	"NoSuchTagSet":            http.StatusNotFound,
+	"NoSuchUpload":            http.StatusNotFound,
+	"NotFound":                http.StatusNotFound,
+	"NotModified":             http.StatusNotModified,
+	"PreconditionFailed":      http.StatusPreconditionFailed,
 }
 
 // answerTo turns the error of a handler, or of this package, into what is answered.
@@ -62,6 +78,14 @@ func answerTo(r *request, err error) *answer {
 	}
 	a = &answer{code: api.ErrorCode(), message: api.ErrorMessage()}
 	a.status = statusOf(api)
+	if schema := schemaOfError(api); schema != nil {
+		if t, ok := smithy.SchemaTrait[*traits.AWSQueryError](schema); ok {
+			a.query = t.ErrorCode
+			if a.code = schema.ID().Name; r.syntax == Query {
+				a.code, a.status = t.ErrorCode, t.StatusCode
+			}
+		}
+	}
 	if a.status >= 500 {
 		a.cause = err
 	}
@@ -135,7 +159,13 @@ func malformed(r *request, err error) *answer {
 	var unknown *unknownParameter
 	var form *formError
 	switch {
-	case r.syntax == JSON:
+	case r.syntax == JSON, r.syntax == CBOR, r.syntax == RESTJSON:
+	case r.syntax == RESTXML:
+		var bound *bindError
+		a.code = "MalformedXML"
+		if errors.As(err, &bound) {
+			a.code = "InvalidArgument"
+		}
 	case errors.As(err, &unknown):
 		a.code = "UnknownParameter"
 	case errors.As(err, &form):
@@ -187,9 +217,20 @@ func accessDenied(r *request, c Caller, action string) *answer {
 	switch r.syntax {
 	case Query:
 		a.status, a.code = http.StatusForbidden, "AccessDenied"
+	case RESTXML:
+		a.status, a.code = http.StatusForbidden, "AccessDenied"
+	case RESTJSON:
+		a.status = http.StatusForbidden
 	case EC2Query:
 		a.status, a.code, a.message = http.StatusForbidden, "UnauthorizedOperation",
 			"You are not authorized to perform this operation. "+a.message
 	}
 	return a
+}
+
+// queryError tells a client of a service that once spoke awsQuery the code that this had.
+func queryError(w http.ResponseWriter, r *request, e *answer) {
+	if r.Header.Get("X-Amzn-Query-Mode") == "true" && e.query != "" {
+		w.Header().Set("x-amzn-query-error", e.query+";"+e.sender())
+	}
 }

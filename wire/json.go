@@ -37,6 +37,7 @@ func (jsonSyntax) failure(w http.ResponseWriter, r *request, e *answer) {
 	}
 	jw.shut('}')
 	w.Header().Set("x-amzn-ErrorType", e.code)
+	queryError(w, r, e)
 	send(w, e.status, jsonType(r), jw.buf)
 }
 

@@ -20,6 +20,9 @@ import (
 // the services here has eleven levels.
 const maxDepth = 100
 
+// The seconds since 1970 of times that AWS can say in any of its formats: years 1 to 9999.
+const minSeconds, maxSeconds = -62135596800, 253402300799
+
 // jsonReader reads AWS's JSON: unknown members are skipped, and members that are
 // null count as left out. The texts of its errors are those of AWS's front end.
 //
@@ -298,8 +301,7 @@ func (r *jsonReader) ReadTime(s *smithy.Schema, v *time.Time) error {
 		if err != nil {
 			return err
 		}
-		// Years 1 to 9999, what AWS can say in any of its formats.
-		if math.IsNaN(f) || f < -62135596800 || f > 253402300799 {
+		if math.IsNaN(f) || f < minSeconds || f > maxSeconds {
 			return r.fail("NUMBER_VALUE can not be converted to a Timestamp")
 		}
 		*v = smithytime.ParseEpochSeconds(f)

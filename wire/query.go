@@ -53,3 +53,7 @@ func (w skipMessage) WriteString(s *smithy.Schema, v string) {
 		w.xmlWriter.WriteString(s, v)
 	}
 }
+
+func (querySyntax) document(*request) (smithy.ShapeSerializer, string) {
+	return &xmlWriter{}, "text/xml"
+}

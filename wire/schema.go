@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"reflect"
 	"unicode"
 	"unicode/utf8"
@@ -14,6 +15,49 @@ type wireName struct {
 	Query string `json:"query,omitempty"` // in a form
 	XML   string `json:"xml,omitempty"`   // in a response
 	Item  string `json:"item,omitempty"`  // the items of a list in a response
+
+	// Of the REST syntaxes: in "uri", "querystring", "header", "headers", "statusCode" or
+	// "payload", of the name XML there.
+	In   string `json:"in,omitempty"`
+	Flat bool   `json:"flat,omitempty"` // the list has no element of its own
+	Attr bool   `json:"attr,omitempty"` // the member is an attribute
+	Time string `json:"time,omitempty"` // the format, as in Smithy
+}
+
+// traits are what the SDK's schemas would say.
+func (n wireName) traits(field string) []smithy.Trait {
+	var ts []smithy.Trait
+	wire := cmp.Or(n.XML, field)
+	switch n.In {
+	case "uri":
+		ts = append(ts, &traits.HTTPLabel{})
+	case "querystring":
+		ts = append(ts, &traits.HTTPQuery{Name: wire})
+	case "header":
+		ts = append(ts, &traits.HTTPHeader{Name: wire})
+	case "headers":
+		ts = append(ts, &traits.HTTPPrefixHeaders{Prefix: wire})
+	case "statusCode":
+		ts = append(ts, &traits.HTTPResponseCode{})
+	case "payload":
+		ts = append(ts, &traits.HTTPPayload{})
+	}
+	if n.XML != "" {
+		ts = append(ts, &traits.XMLName{Name: n.XML})
+	}
+	if n.Query != "" {
+		ts = append(ts, &traits.EC2QueryName{Name: n.Query})
+	}
+	if n.Flat {
+		ts = append(ts, &traits.XMLFlattened{})
+	}
+	if n.Attr {
+		ts = append(ts, &traits.XMLAttribute{})
+	}
+	if n.Time != "" {
+		ts = append(ts, &traits.TimestampFormat{Format: n.Time})
+	}
+	return ts
 }
 
 // schemaOf returns the schema of struct type t: the SDK's, where its module has
@@ -87,14 +131,7 @@ func (b *binder) addMember(s *smithy.Schema, t reflect.Type, f reflect.StructFie
 		target = smithy.NewSchema(target.ID(), smithy.ShapeTypeList, 1)
 		target.AddMember("member", b.makeSchema(f.Type.Elem()), &traits.XMLName{Name: name.Item})
 	}
-	var ts []smithy.Trait
-	if name.XML != "" {
-		ts = append(ts, &traits.XMLName{Name: name.XML})
-	}
-	if name.Query != "" {
-		ts = append(ts, &traits.EC2QueryName{Name: name.Query})
-	}
-	s.AddMember(f.Name, target, ts...)
+	s.AddMember(f.Name, target, name.traits(f.Name)...)
 }
 
 func shapeType(t reflect.Type) smithy.ShapeType {
@@ -122,6 +159,9 @@ func shapeType(t reflect.Type) smithy.ShapeType {
 		}
 		return smithy.ShapeTypeStructure
 	case reflect.Interface:
+		if t == readerType || t == readCloserType {
+			return smithy.ShapeTypeBlob
+		}
 		return smithy.ShapeTypeUnion
 	}
 	return smithy.ShapeTypeString

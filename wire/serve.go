@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -47,6 +48,7 @@ type Service struct {
 	operations map[string]*operation // nil values are not implemented
 	binder     *binder
 	rules      *rules // nil without constraints
+	routes     []route
 	check      func(context.Context, string, any) error
 }
 
@@ -57,6 +59,11 @@ type operation struct {
 	out    reflect.Type
 	schema *smithy.Schema // of the input
 	stream *smithy.Schema // the output's union of events, nil if it has none
+
+	// Of the REST syntaxes only:
+	input, output *binding
+	status        int    // of a success
+	root          string // the root element of the answer, empty for the struct's name
 }
 
 var (
@@ -77,6 +84,7 @@ func NewService(d Description, impl any) (*Service, error) {
 	}
 	s := &Service{desc: d, operations: make(map[string]*operation, len(d.Operations)),
 		binder: newBinder(m.Names, d.Unions)}
+	s.routes = newRoutes(m.HTTP)
 	if d.Constraints != "" {
 		if s.rules, err = newRules(m, d.Constraints); err != nil {
 			return nil, fmt.Errorf("read the constraints of %s: %w", d.Name, err)
@@ -95,7 +103,7 @@ func NewService(d Description, impl any) (*Service, error) {
 		if !method.IsValid() {
 			continue
 		}
-		op, err := s.bindOperation(name, method)
+		op, err := s.bindOperation(name, method, m.HTTP[name])
 		if err == nil && m.Named != nil && !slices.Contains(m.Named, name) {
 			err = fmt.Errorf("its wire names are unknown: add it to wire/model/gen/%soperations.txt and run that tool", d.Name)
 		}
@@ -108,7 +116,7 @@ func NewService(d Description, impl any) (*Service, error) {
 	return s, errors.Join(wrong...)
 }
 
-func (s *Service) bindOperation(name string, method reflect.Value) (*operation, error) {
+func (s *Service) bindOperation(name string, method reflect.Value, form httpForm) (*operation, error) {
 	t := method.Type()
 	last := t.NumOut() - 1
 	if t.NumIn() != 2 || t.In(0) != contextType || !isStructNamed(t.In(1), name+"Input") ||
@@ -129,15 +137,30 @@ func (s *Service) bindOperation(name string, method reflect.Value) (*operation, 
 	if op.stream != nil && (last != 2 || !isStream(t.Out(1))) || op.stream == nil && last != 1 {
 		return nil, fmt.Errorf("the method is %s: it returns an iter.Seq2[types.Event, error] before the error if the operation has a stream of events, else not", t)
 	}
-	return op, nil
+	if !s.speaks(RESTJSON) && !s.speaks(RESTXML) {
+		return op, nil
+	}
+	if op.stream != nil {
+		return nil, errors.New("event streams are not implemented in REST syntaxes")
+	}
+	op.root, op.status = form.Root, cmp.Or(form.Code, http.StatusOK)
+	var err error
+	if op.input, err = s.binder.bindHTTP(op.in); err != nil {
+		return nil, err
+	}
+	op.output, err = s.binder.bindHTTP(op.out)
+	return op, err
 }
 
 func isStructNamed(t reflect.Type, name string) bool {
 	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && t.Elem().Name() == name
 }
 
-// Name is the signing name of the service.
+// Name is the name of the service.
 func (s *Service) Name() string { return s.desc.Name }
+
+// signing is the name of the service in signatures.
+func (s *Service) signing() string { return cmp.Or(s.desc.Signing, s.desc.Name) }
 
 // Operations returns the names of all operations of the service, sorted, with
 // whether there is a method for it.
@@ -171,6 +194,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 			attrs = append(attrs, "err", a.cause)
 		}
 	}
+	if r.broken {
+		defer panic(http.ErrAbortHandler) // net/http's way to break a connection off
+	}
 	s.Log.Log(r.Context(), level, "API request", attrs...)
 }
 
@@ -192,14 +218,27 @@ func (s *Server) serve(w http.ResponseWriter, r *request) (_ Caller, err error) 
 	}()
 	held := &holding{server: s}
 	defer held.release()
-	raw, err := readBody(r, held)
+	rest, err := s.detectREST(r)
 	if err != nil {
 		return Caller{}, err
 	}
-	if err := s.detect(r); err != nil {
-		return Caller{}, err
+	var op *operation
+	var raw []byte // nil for a body that the operation reads
+	if rest {
+		op = r.service.operations[r.op]
 	}
-	caller, err := s.Authenticate(r.Request, raw, r.service.desc.Name)
+	streams := op != nil && op.input.streams(op.in)
+	if !streams {
+		if raw, err = readBody(r, held); err != nil {
+			return Caller{}, err
+		}
+	}
+	if !rest {
+		if err := s.detect(r); err != nil {
+			return Caller{}, err
+		}
+	}
+	caller, err := s.Authenticate(r.Request, raw, r.service.signing())
 	if err != nil {
 		var ae *authError
 		if errors.As(err, &ae) {
@@ -214,6 +253,11 @@ func (s *Server) serve(w http.ResponseWriter, r *request) (_ Caller, err error) 
 		caller.Endpoint = "https://" + r.Host
 	}
 	op, known := r.service.operations[r.op]
+	if streams {
+		if r.stream, err = newUpload(w, r, caller.chunks); err != nil {
+			return caller, err
+		}
+	}
 	if !known {
 		return caller, unknownOperation(r)
 	}
@@ -236,15 +280,7 @@ func (s *Server) serve(w http.ResponseWriter, r *request) (_ Caller, err error) 
 // do decodes the input, checks it, calls the operation and writes its output.
 func (s *Service) do(ctx context.Context, w http.ResponseWriter, r *request, op *operation) error {
 	in := reflect.New(op.in)
-	d, err := syntaxes[r.syntax].reader(r)
-	if err != nil {
-		return malformed(r, err)
-	}
-	err = s.binder.decode(d, op.schema, in.Elem())
-	if closed := d.close(); closed != nil {
-		err = closed
-	}
-	if err != nil {
+	if err := syntaxes[r.syntax].input(s.binder, r, op, in.Elem()); err != nil {
 		return malformed(r, err)
 	}
 	if s.rules != nil {
@@ -259,13 +295,7 @@ func (s *Service) do(ctx context.Context, w http.ResponseWriter, r *request, op 
 	if op.stream != nil {
 		return s.stream(ctx, w, r, op, out, events)
 	}
-	var broken error
-	syntaxes[r.syntax].output(w, r, func(ss smithy.ShapeSerializer) {
-		if !out.IsNil() {
-			broken = s.binder.encodeMembers(ss, nil, out.Elem())
-		}
-	})
-	return broken
+	return syntaxes[r.syntax].output(w, s.binder, r, op, out)
 }
 
 // call calls Check and the method. Events is the stream of an operation that has one.

@@ -16,8 +16,9 @@ import (
 	"time"
 )
 
-// Authenticate says who signed a request. Body is the body as sent; service is the
-// signing name of the service that the request is for.
+// Authenticate says who signed a request. Body is the body as sent, nil for one that is
+// read later: then the digest that the request claims is taken, and wire holds the body
+// to it. Service is the signing name of the service that the request is for.
 type Authenticate func(r *http.Request, body []byte, service string) (Caller, error)
 
 // Credentials knows the access keys.
@@ -86,7 +87,7 @@ func Verify(c Credentials, now func() time.Time) Authenticate {
 		if !hmac.Equal([]byte(want), []byte(s.signature)) {
 			return Caller{}, &authError{kind: authMismatch}
 		}
-		return Caller{Account: key.Account, Region: s.scope.region, ARN: key.ARN, UserID: key.UserID, AccessKeyID: s.scope.key}, nil
+		return Caller{chunks: s.chunkKey(key.Secret), Account: key.Account, Region: s.scope.region, ARN: key.ARN, UserID: key.UserID, AccessKeyID: s.scope.key}, nil
 	}
 }
 
@@ -231,7 +232,14 @@ func (s *signature) inTime(now time.Time) error {
 func (s *signature) compute(r *http.Request, body []byte, secret string) (string, error) {
 	digest := sha256.Sum256(body)
 	payload := hex.EncodeToString(digest[:])
-	if claimed := cmp.Or(r.Header.Get("X-Amz-Content-Sha256"), s.query.Get("X-Amz-Content-Sha256")); claimed == "UNSIGNED-PAYLOAD" {
+	claimed := cmp.Or(r.Header.Get("X-Amz-Content-Sha256"), s.query.Get("X-Amz-Content-Sha256"))
+	if claimed == "" && s.presigned && s.scope.service == "s3" {
+		claimed = unsignedPayload
+	}
+	if claimed == "" && body == nil {
+		return "", authFail(authIncomplete, "Missing required header for this request: x-amz-content-sha256")
+	}
+	if claimed == unsignedPayload || body == nil {
 		payload = claimed
 	} else if claimed != "" && claimed != payload {
 		return "", authFail(authMismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.")
@@ -239,16 +247,19 @@ func (s *signature) compute(r *http.Request, body []byte, secret string) (string
 	canonical := sha256.Sum256([]byte(strings.Join([]string{
 		r.Method, s.canonicalPath(r.URL), s.canonicalQuery(), s.canonicalHeaders(r), strings.Join(s.headers, ";"), payload,
 	}, "\n")))
-	toSign := strings.Join([]string{
-		algorithm, s.time.Format(amzTime),
-		strings.Join([]string{s.scope.date, s.scope.region, s.scope.service, "aws4_request"}, "/"),
-		hex.EncodeToString(canonical[:]),
-	}, "\n")
+	k := s.chunkKey(secret)
+	toSign := strings.Join([]string{algorithm, k.time, k.scope, hex.EncodeToString(canonical[:])}, "\n")
+	return hex.EncodeToString(sign(k.key, toSign)), nil
+}
+
+// chunkKey is what the chunks that follow s are signed with.
+func (s *signature) chunkKey(secret string) *chunkKey {
 	key := []byte("AWS4" + secret)
-	for _, part := range []string{s.scope.date, s.scope.region, s.scope.service, "aws4_request"} {
+	parts := []string{s.scope.date, s.scope.region, s.scope.service, "aws4_request"}
+	for _, part := range parts {
 		key = sign(key, part)
 	}
-	return hex.EncodeToString(sign(key, toSign)), nil
+	return &chunkKey{key: key, time: s.time.Format(amzTime), scope: strings.Join(parts, "/"), previous: s.signature}
 }
 
 func sign(key []byte, text string) []byte {

@@ -36,12 +36,6 @@ func streamMember(out *smithy.Schema) *smithy.Schema {
 	return nil
 }
 
-// streamable is a syntax that can be inside of events.
-type streamable interface {
-	// document returns an empty document and its media type.
-	document(r *request) (smithy.ShapeSerializer, string)
-}
-
 // streamWriter writes the messages of one answer in the form
 // application/vnd.amazon.eventstream, each sent at once.
 type streamWriter struct {
@@ -107,7 +101,7 @@ func (s *Service) stream(ctx context.Context, w http.ResponseWriter, r *request,
 // initialResponse writes the output's own members, which in the protocols that bind
 // nothing to HTTP come as the first event.
 func (s *Service) initialResponse(sw *streamWriter, r *request, out reflect.Value) error {
-	doc, media := syntaxes[r.syntax].(streamable).document(r)
+	doc, media := syntaxes[r.syntax].document(r)
 	schema := s.binder.schemaOf(out.Type().Elem())
 	doc.WriteStruct(schema)
 	if !out.IsNil() {
@@ -136,7 +130,7 @@ func (s *Service) event(r *request, union *smithy.Schema, v reflect.Value) (even
 		return eventstream.Message{}, "", fmt.Errorf("%s is no event of %s", concrete.Type(), union.TargetID())
 	}
 	m := eventstream.Message{}
-	doc, media := syntaxes[r.syntax].(streamable).document(r)
+	doc, media := syntaxes[r.syntax].document(r)
 	bound := eventstream.NewShapeSerializer(&m, doc) // which puts what is a header or payload there
 	if err := s.binder.encode(bound, variant, concrete.FieldByName("Value")); err != nil {
 		return m, "", err
@@ -155,7 +149,7 @@ func (s *Service) streamFailure(sw *streamWriter, r *request, op *operation, err
 	a := answerTo(r, err)
 	var sendErr error
 	if m := op.stream.Member(a.code); m != nil && a.members != nil {
-		doc, media := syntaxes[r.syntax].(streamable).document(r)
+		doc, media := syntaxes[r.syntax].document(r)
 		doc.WriteStruct(m)
 		a.members(doc)
 		doc.CloseStruct()

@@ -18,6 +18,7 @@ import (
 type xmlWriter struct {
 	buf   bytes.Buffer
 	ec2   bool
+	bare  bool // texts are written without an element
 	stack []xmlFrame
 }
 
@@ -32,6 +33,10 @@ func (w *xmlWriter) Bytes() []byte { return w.buf.Bytes() }
 
 // text writes a whole element.
 func (w *xmlWriter) text(name, value string) {
+	if w.bare {
+		_ = xml.EscapeText(&w.buf, []byte(value)) // a buffer has no errors
+		return
+	}
 	w.buf.WriteByte('<')
 	w.buf.WriteString(name)
 	w.buf.WriteByte('>')
@@ -90,6 +95,10 @@ func (w *xmlWriter) CloseStruct()                 { w.pop() }
 
 func (w *xmlWriter) WriteList(s *smithy.Schema) {
 	name := w.name(s)
+	if _, flat := smithy.SchemaTrait[*traits.XMLFlattened](s); flat && !w.ec2 {
+		w.stack = append(w.stack, xmlFrame{flat: elementName(s)})
+		return
+	}
 	if _, flat := smithy.SchemaTrait[*traits.XMLFlattened](s); flat {
 		w.stack = append(w.stack, xmlFrame{flat: name})
 		return
@@ -151,6 +160,10 @@ func (w *xmlWriter) WriteBlob(s *smithy.Schema, v []byte) {
 func (w *xmlWriter) WriteTime(s *smithy.Schema, v time.Time) {
 	if w.ec2 {
 		w.text(w.name(s), v.UTC().Format("2006-01-02T15:04:05.000Z"))
+		return
+	}
+	if t, ok := smithy.SchemaTrait[*traits.TimestampFormat](s); ok && t.Format == "http-date" {
+		w.text(w.name(s), smithytime.FormatHTTPDate(v))
 		return
 	}
 	w.text(w.name(s), smithytime.FormatDateTime(v))

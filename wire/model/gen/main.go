@@ -28,12 +28,17 @@ type target struct {
 	name, module, model string
 	constraints         []string // operations whose inputs' rules are written
 	names               []string // operations whose shapes' EC2 names are written
+	rest, restNames     bool     // write where operations are, and where members
+	roots               map[string]string
 }
 
 var targets = []target{
 	{name: "ecs", module: "ecs", model: "ecs/2014-11-13"},
 	{name: "logs", module: "cloudwatchlogs", model: "logs/2014-03-28", constraints: strings.Fields(logsOperations)},
 	{name: "sts", module: "sts", model: "sts/2011-06-15", constraints: strings.Fields(stsOperations)},
+	{name: "cloudwatch", module: "cloudwatch", model: "cloudwatch/2010-08-01"},
+	{name: "eks", module: "eks", model: "eks/2017-11-01", rest: true},
+	{name: "s3", module: "s3", model: "s3/2006-03-01", rest: true, restNames: true, roots: s3Roots()},
 	{name: "ec2", module: "ec2", model: "ec2/2016-11-15", names: strings.Fields(ec2Operations)},
 }
 
@@ -59,7 +64,13 @@ const (
 
 // api is the part of botocore's service-2.json that is read.
 type api struct {
-	Operations map[string]struct{ Input, Output *ref }
+	Operations map[string]struct {
+		Input, Output *ref
+		HTTP          struct {
+			Method, RequestURI string
+			ResponseCode       int
+		}
+	}
 	Shapes     map[string]*shape
 }
 
@@ -67,6 +78,11 @@ type ref struct {
 	Shape        string
 	LocationName string
 	QueryName    string
+
+	Location        string
+	Flattened       bool
+	XMLAttribute    bool
+	TimestampFormat string
 }
 
 type shape struct {
@@ -79,6 +95,9 @@ type shape struct {
 	Pattern    string
 	Enum       []string
 	Flattened  bool
+	Payload    string
+
+	TimestampFormat string
 }
 
 func main() {
@@ -111,6 +130,12 @@ func (t target) write(botocore, out string) error {
 		return fmt.Errorf("read patch.json: %w", err)
 	}
 	names := ec2Names(a, t.names)
+	if t.restNames {
+		names = restNames(a, ops)
+	}
+	if t.rest {
+		sections = append(sections, section{name: "http", lines: routes(a, ops, t.roots)})
+	}
 	for s, fields := range patches[t.name] {
 		if old, ok := names[s].(map[string]any); ok {
 			maps.Copy(fields, old)
