@@ -91,7 +91,7 @@ func TestExecuteCommand(t *testing.T) {
 		"not interactive":   {func(in *ecs.ExecuteCommandInput) { in.Interactive = false }, bad, "Interactive is the only mode"},
 		"no command":        {func(in *ecs.ExecuteCommandInput) { in.Command = aws.String(" ") }, bad, "Command can not be blank"},
 		"no cluster":        {func(in *ecs.ExecuteCommandInput) { in.Cluster = aws.String("other") }, "ClusterNotFoundException", ""},
-		"no task":           {func(in *ecs.ExecuteCommandInput) { in.Task = aws.String("4") }, bad, "task provided in the request was not found"},
+		"no task":           {func(in *ecs.ExecuteCommandInput) { in.Task = aws.String(strings.Repeat("4", 32)) }, bad, "task provided in the request was not found"},
 		"which container":   {func(in *ecs.ExecuteCommandInput) { in.Container = nil }, bad, "container must be specified"},
 		"no container":      {func(in *ecs.ExecuteCommandInput) { in.Container = aws.String("x") }, bad, "The container x was not found"},
 		"agent not running": {func(in *ecs.ExecuteCommandInput) { in.Container = aws.String("side") }, bad, notEnabled},

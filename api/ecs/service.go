@@ -63,6 +63,9 @@ func (s *Service) cluster(v store.View, c wire.Caller, ref *string) (*state.Clus
 	if err != nil {
 		return nil, err
 	}
+	if !nameRule.MatchString(name) {
+		return nil, invalid(`Cluster must match ^[a-zA-Z0-9\-_]{1,255}$, but was %s`, name)
+	}
 	cluster, ok := store.Clusters.Get(v, scopeOf(c).Key(name))
 	if !ok {
 		return nil, clusterNotFound()

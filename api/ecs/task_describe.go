@@ -34,11 +34,15 @@ func (s *Service) task(v store.View, cluster *state.Cluster, ref string) (*state
 		}
 		if name, long, ok := strings.Cut(rest, "/"); ok {
 			if name != cluster.Name {
-				return nil, nil
+				return nil, invalid("Invalid identifier: Identifier is for cluster %s. Your cluster is %s", name, cluster.Name)
 			}
 			rest = long
 		}
 		taskID = rest
+	}
+	// IDs of old accounts are UUIDs with hyphens.
+	if len(taskID) != 32 && len(taskID) != 36 {
+		return nil, invalid("taskId length should be one of [32,36]")
 	}
 	t, ok := store.Tasks.Get(v, cluster.Scope.Key(cluster.Name+"/"+taskID))
 	if !ok {
@@ -64,7 +68,7 @@ func (s *Service) DescribeTasks(ctx context.Context, in *ecs.DescribeTasksInput)
 		return nil, invalid("Tasks cannot be empty.")
 	}
 	if len(in.Tasks) > 100 {
-		return nil, invalid("Tasks cannot have more than 100 elements.")
+		return nil, invalid("taskIds can have at most 100 items.")
 	}
 	for _, field := range in.Include {
 		if field != types.TaskFieldTags {

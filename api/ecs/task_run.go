@@ -128,11 +128,8 @@ func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput
 		return nil, invalid("TaskDefinition can not be blank.")
 	}
 	var err error
-	if r.cluster, err = s.cluster(tx, caller, in.Cluster); err != nil {
+	if r.cluster, err = s.activeCluster(tx, caller, in.Cluster); err != nil {
 		return nil, err
-	}
-	if r.cluster.Status != "ACTIVE" {
-		return nil, &types.ClusterNotFoundException{Message: aws.String("Cluster not found.")}
 	}
 	if r.def, err = s.taskDefinition(tx, caller, *in.TaskDefinition); err != nil {
 		return nil, err
@@ -210,7 +207,7 @@ func spread(strategy []types.CapacityProviderStrategyItem, associated []string, 
 	for _, item := range strategy {
 		name := aws.ToString(item.CapacityProvider)
 		if !slices.Contains(associated, name) {
-			return nil, invalid("The specified capacity provider '%s' is not associated with the cluster. Associate it with PutClusterCapacityProviders and try again.", name)
+			return nil, invalid("The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. Associate the capacity provider with the cluster or specify a valid capacity provider and try again.")
 		}
 		if item.Base < 0 || item.Base > 100000 || item.Weight < 0 || item.Weight > 1000 {
 			return nil, invalid("The capacity provider strategy has a base or weight out of range for '%s': base is 0 to 100,000, weight 0 to 1,000.", name)

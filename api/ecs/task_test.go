@@ -108,16 +108,17 @@ func TestRunTaskRules(t *testing.T) {
 		edit       func(*ecs.RunTaskInput)
 		code, text string
 	}{
-		"count 0":        {func(in *ecs.RunTaskInput) { in.Count = aws.Int32(0) }, invalid, "count"},
-		"count 11":       {func(in *ecs.RunTaskInput) { in.Count = aws.Int32(11) }, invalid, "count"},
-		"no cluster":     {func(in *ecs.RunTaskInput) { in.Cluster = aws.String("nope") }, "ClusterNotFoundException", "Cluster not found."},
-		"no definition":  {func(in *ecs.RunTaskInput) { in.TaskDefinition = aws.String("nope") }, "ClientException", "TaskDefinition not found."},
-		"EC2":            {func(in *ecs.RunTaskInput) { in.LaunchType = types.LaunchTypeEc2 }, invalid, "No Container Instances were found in your cluster."},
-		"no launch type": {func(in *ecs.RunTaskInput) { in.LaunchType = "" }, invalid, "No Container Instances were found in your cluster."},
+		"count 0":           {func(in *ecs.RunTaskInput) { in.Count = aws.Int32(0) }, invalid, "count"},
+		"count 11":          {func(in *ecs.RunTaskInput) { in.Count = aws.Int32(11) }, invalid, "count"},
+		"no cluster":        {func(in *ecs.RunTaskInput) { in.Cluster = aws.String("nope") }, "ClusterNotFoundException", "Cluster not found."},
+		"no cluster's name": {func(in *ecs.RunTaskInput) { in.Cluster = aws.String("no pe") }, invalid, `Cluster must match ^[a-zA-Z0-9\-_]{1,255}$, but was no pe`},
+		"no definition":     {func(in *ecs.RunTaskInput) { in.TaskDefinition = aws.String("nope") }, "ClientException", "TaskDefinition not found."},
+		"EC2":               {func(in *ecs.RunTaskInput) { in.LaunchType = types.LaunchTypeEc2 }, invalid, "No Container Instances were found in your cluster."},
+		"no launch type":    {func(in *ecs.RunTaskInput) { in.LaunchType = "" }, invalid, "No Container Instances were found in your cluster."},
 		"type and strategy": {func(in *ecs.RunTaskInput) {
 			in.CapacityProviderStrategy = []types.CapacityProviderStrategyItem{{CapacityProvider: aws.String("FARGATE")}}
 		}, invalid, "Specifying both a launch type and capacity provider strategy"},
-		"foreign provider":    {strategy(types.CapacityProviderStrategyItem{CapacityProvider: aws.String("mine"), Weight: 1}), invalid, "mine"},
+		"foreign provider":    {strategy(types.CapacityProviderStrategyItem{CapacityProvider: aws.String("mine"), Weight: 1}), invalid, "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster."},
 		"weights of 0":        {strategy(types.CapacityProviderStrategyItem{CapacityProvider: aws.String("FARGATE")}), invalid, "weight"},
 		"two bases":           {strategy(types.CapacityProviderStrategyItem{CapacityProvider: aws.String("FARGATE"), Base: 1, Weight: 1}, types.CapacityProviderStrategyItem{CapacityProvider: aws.String("FARGATE_SPOT"), Base: 1}), invalid, "base"},
 		"platform unknown":    {func(in *ecs.RunTaskInput) { in.PlatformVersion = aws.String("9") }, "PlatformUnknownException", "9"},
@@ -209,7 +210,7 @@ func TestTaskLife(t *testing.T) {
 
 	arn := *first.Tasks[0].TaskArn
 	short := arn[strings.LastIndex(arn, "/")+1:]
-	described := must(f.DescribeTasks(t.Context(), &ecs.DescribeTasksInput{Tasks: []string{short, arn, "nope"}, Include: []types.TaskField{types.TaskFieldTags}}))(t)
+	described := must(f.DescribeTasks(t.Context(), &ecs.DescribeTasksInput{Tasks: []string{short, arn, strings.Repeat("0", 32)}, Include: []types.TaskField{types.TaskFieldTags}}))(t)
 	if len(described.Tasks) != 2 || len(described.Failures) != 1 || *described.Failures[0].Reason != "MISSING" {
 		t.Fatalf("described %d tasks, failures %+v", len(described.Tasks), described.Failures)
 	}
@@ -237,7 +238,7 @@ func TestTaskLife(t *testing.T) {
 			t.Errorf("StopTask shows %+v", stopped.Task)
 		}
 	}
-	_, err = f.StopTask(t.Context(), &ecs.StopTaskInput{Task: aws.String("nope")})
+	_, err = f.StopTask(t.Context(), &ecs.StopTaskInput{Task: aws.String(strings.Repeat("0", 32))})
 	refused(t, err, "InvalidParameterException", "The referenced task was not found.")
 	f.end(t, scope.Key("default/"+short))
 	gone := must(f.DescribeTasks(t.Context(), &ecs.DescribeTasksInput{Tasks: []string{arn}}))(t).Tasks[0]
@@ -322,4 +323,32 @@ func TestAddressesAndCapacityAreNeverShared(t *testing.T) {
 			rt.Fatalf("address %v is left", a.Addr)
 		}
 	})
+}
+
+// References to tasks that can't be one, in ECS's words.
+func TestTaskReferences(t *testing.T) {
+	f := newFarm(t, 4096, 8192)
+	task := must(f.RunTask(t.Context(), f.input()))(t).Tasks[0]
+	elsewhere := strings.Replace(*task.TaskArn, "task/default/", "task/other/", 1)
+	for ref, text := range map[string]string{
+		"nope":              "taskId length should be one of [32,36]",
+		*task.TaskArn + "0": "taskId length should be one of [32,36]",
+		elsewhere:           "Invalid identifier: Identifier is for cluster other. Your cluster is default",
+		*task.ClusterArn:    "Invalid identifier",
+		"":                  "Task can not be blank.",
+	} {
+		_, err := f.StopTask(t.Context(), &ecs.StopTaskInput{Task: &ref})
+		refused(t, err, "InvalidParameterException", text)
+		_, err = f.DescribeTasks(t.Context(), &ecs.DescribeTasksInput{Tasks: []string{*task.TaskArn, ref}})
+		refused(t, err, "InvalidParameterException", text)
+	}
+	_, err := f.DescribeTasks(t.Context(), &ecs.DescribeTasksInput{Tasks: slices.Repeat([]string{*task.TaskArn}, 101)})
+	refused(t, err, "InvalidParameterException", "taskIds can have at most 100 items.")
+
+	must(f.CreateCluster(t.Context(), &ecs.CreateClusterInput{ClusterName: aws.String("gone")}))(t)
+	must(f.DeleteCluster(t.Context(), &ecs.DeleteClusterInput{Cluster: aws.String("gone")}))(t)
+	in := f.input()
+	in.Cluster = aws.String("gone")
+	_, err = f.RunTask(t.Context(), in)
+	refused(t, err, "ClusterNotFoundException", "The referenced cluster was inactive.")
 }
