@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -170,8 +172,13 @@ func (x *terminal) ends() int {
 // executeCommand runs AWS's CLI, and in it AWS's plugin, in a terminal.
 func (h *host) executeCommand(t *testing.T, task, container, command string) *terminal {
 	t.Helper()
+	return h.executeCommandAt(t, h.endpoint(), task, container, command)
+}
+
+func (h *host) executeCommandAt(t *testing.T, endpoint, task, container, command string) *terminal {
+	t.Helper()
 	env := append(h.env[:len(h.env):len(h.env)], "PATH="+pluginPath(t), "TERM=xterm")
-	return newTerminal(t, 25, 80, env, "aws", "--endpoint-url", h.endpoint(), "ecs", "execute-command", "--task", task, "--container", container, "--interactive", "--command", command)
+	return newTerminal(t, 25, 80, env, "aws", "--endpoint-url", endpoint, "ecs", "execute-command", "--task", task, "--container", container, "--interactive", "--command", command)
 }
 
 // execTask runs a task with containers app and side that enables ECS Exec, and
@@ -453,4 +460,79 @@ func TestBerthExec(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// cutter passes connections on, and cuts them.
+type cutter struct {
+	url string
+
+	mu   sync.Mutex
+	open []net.Conn
+}
+
+func newCutter(t *testing.T, to string) *cutter {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cutter{url: "http://" + l.Addr().String()}
+	t.Cleanup(func() {
+		l.Close()
+		c.cut()
+	})
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			c.mu.Lock()
+			c.open = append(c.open, near, far)
+			c.mu.Unlock()
+			for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+				go func() {
+					io.Copy(way[0], way[1])
+					way[0].Close()
+				}()
+			}
+		}
+	}()
+	return c
+}
+
+func (c *cutter) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.open {
+		conn.Close()
+	}
+	c.open = nil
+}
+
+// A connection that breaks is taken up again by AWS's client, and nothing of
+// the command's output is missing.
+func TestExecResumes(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	task := h.execTask(t, "exec-resumes")
+	c := newCutter(t, strings.TrimPrefix(h.endpoint(), "http://"))
+	x := h.executeCommandAt(t, c.url, task, "app", "/probe drip=50")
+	for i := range 200 {
+		x.sees(fmt.Sprintf("line %d\n", i))
+		if i == 50 || i == 120 {
+			c.cut()
+		}
+	}
+	x.types("\x03")
+	x.sees("got interrupt")
+	x.sees("Exiting session")
+	if code := x.ends(); code != 0 {
+		t.Errorf("the CLI exits with %d", code)
+	}
 }
