@@ -64,6 +64,9 @@ func (s *Service) tagged(v store.View, c wire.Caller, ref *string) (tagged, erro
 			store.TaskDefinitions.Put(tx, &changed)
 		}}, nil
 	case "task":
+		if !strings.Contains(name, "/") {
+			return tagged{}, invalid("Long arn format must be used for tagging operations")
+		}
 		t, ok := store.Tasks.Get(v, scopeOf(c).Key(name))
 		if !ok {
 			return tagged{}, invalid("The specified task does not exist. Specify a valid cluster, task ID and try again.")

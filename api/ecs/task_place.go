@@ -69,6 +69,8 @@ func (s *Service) planNetwork(tx *store.Tx, r *run, in *types.NetworkConfigurati
 	for _, ref := range c.SecurityGroups {
 		group, ok := store.SecurityGroups.Get(tx, scope.Key(ref))
 		switch {
+		case ref == "":
+			return n, invalid("security group cannot be blank")
 		case !ok:
 			return n, invalid("Error retrieving security group information for [%s]: The security group '%s' does not exist (ErrorCode: InvalidGroup.NotFound)", ref, ref)
 		case group.VPC != vpc.ID:

@@ -122,7 +122,7 @@ func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput
 		return nil, invalid("clientToken must be at most 64 characters long.")
 	}
 	if len(r.startedBy) > 128 {
-		return nil, invalid("startedBy must be at most 128 characters long.")
+		return nil, invalid("startedBy longer than 128.")
 	}
 	if aws.ToString(in.TaskDefinition) == "" {
 		return nil, invalid("TaskDefinition can not be blank.")
@@ -256,7 +256,7 @@ func platformVersion(asked *string) (string, error) {
 	case "1.0.0", "1.1.0", "1.2.0", "1.3.0":
 		return "", &types.PlatformTaskDefinitionIncompatibilityException{Message: aws.String("The platform version " + v + " is not available here: use 1.4.0 or LATEST.")}
 	default:
-		return "", &types.PlatformUnknownException{Message: aws.String("The platform version " + v + " is unknown.")}
+		return "", &types.PlatformUnknownException{Message: aws.String("The specified platform does not exist.")}
 	}
 }
 

@@ -121,13 +121,15 @@ func TestRunTaskRules(t *testing.T) {
 		"foreign provider":    {strategy(types.CapacityProviderStrategyItem{CapacityProvider: aws.String("mine"), Weight: 1}), invalid, "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster."},
 		"weights of 0":        {strategy(types.CapacityProviderStrategyItem{CapacityProvider: aws.String("FARGATE")}), invalid, "weight"},
 		"two bases":           {strategy(types.CapacityProviderStrategyItem{CapacityProvider: aws.String("FARGATE"), Base: 1, Weight: 1}, types.CapacityProviderStrategyItem{CapacityProvider: aws.String("FARGATE_SPOT"), Base: 1}), invalid, "base"},
-		"platform unknown":    {func(in *ecs.RunTaskInput) { in.PlatformVersion = aws.String("9") }, "PlatformUnknownException", "9"},
+		"platform unknown":    {func(in *ecs.RunTaskInput) { in.PlatformVersion = aws.String("9") }, "PlatformUnknownException", "The specified platform does not exist."},
 		"platform too old":    {func(in *ecs.RunTaskInput) { in.PlatformVersion = aws.String("1.0.0") }, "PlatformTaskDefinitionIncompatibilityException", "1.0.0"},
 		"no network":          {func(in *ecs.RunTaskInput) { in.NetworkConfiguration = nil }, invalid, "Network Configuration must be provided"},
 		"no subnet":           {network(func(c *types.AwsVpcConfiguration) { c.Subnets = []string{} }), invalid, "subnets can not be empty"},
 		"17 subnets":          {network(func(c *types.AwsVpcConfiguration) { c.Subnets = slices.Repeat(c.Subnets, 17) }), invalid, "at most 16"},
 		"foreign subnet":      {network(func(c *types.AwsVpcConfiguration) { c.Subnets = []string{"subnet-0"} }), invalid, "InvalidSubnetID.NotFound"},
 		"foreign group":       {network(func(c *types.AwsVpcConfiguration) { c.SecurityGroups = []string{"sg-0"} }), invalid, "InvalidGroup.NotFound"},
+		"blank group":         {network(func(c *types.AwsVpcConfiguration) { c.SecurityGroups = []string{""} }), invalid, "security group cannot be blank"},
+		"long startedBy":      {func(in *ecs.RunTaskInput) { in.StartedBy = aws.String(strings.Repeat("x", 129)) }, invalid, "startedBy longer than 128."},
 		"6 groups":            {network(func(c *types.AwsVpcConfiguration) { c.SecurityGroups = make([]string, 6) }), invalid, "at most 5"},
 		"public maybe":        {network(func(c *types.AwsVpcConfiguration) { c.AssignPublicIp = "MAYBE" }), invalid, "MAYBE"},
 		"group of a service":  {func(in *ecs.RunTaskInput) { in.Group = aws.String("service:web") }, invalid, "Invalid namespace for group."},
@@ -344,6 +346,10 @@ func TestTaskReferences(t *testing.T) {
 	}
 	_, err := f.DescribeTasks(t.Context(), &ecs.DescribeTasksInput{Tasks: slices.Repeat([]string{*task.TaskArn}, 101)})
 	refused(t, err, "InvalidParameterException", "taskIds can have at most 100 items.")
+
+	short := strings.Replace(*task.TaskArn, "task/default/", "task/", 1)
+	_, err = f.TagResource(t.Context(), &ecs.TagResourceInput{ResourceArn: &short, Tags: []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}})
+	refused(t, err, "InvalidParameterException", "Long arn format must be used for tagging operations")
 
 	must(f.CreateCluster(t.Context(), &ecs.CreateClusterInput{ClusterName: aws.String("gone")}))(t)
 	must(f.DeleteCluster(t.Context(), &ecs.DeleteClusterInput{Cluster: aws.String("gone")}))(t)
