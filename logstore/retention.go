@@ -27,7 +27,7 @@ func (s *Store) expireLoop() {
 			s.log.Error("delete expired log events", "err", err)
 		} else {
 			// At least every hour: the clock may have been set.
-			wait = max(0, min(time.Until(time.UnixMilli(s.nextDue())), time.Hour))
+			wait = max(0, min(time.UnixMilli(s.nextDue()).Sub(s.now()), time.Hour))
 		}
 		t := time.NewTimer(wait)
 		select {

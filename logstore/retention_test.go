@@ -89,6 +89,54 @@ func TestExpiredSpaceComesBack(t *testing.T) {
 	}
 }
 
+// The store deletes what is due by itself, at once when a retention period or an
+// old event makes it so.
+func TestExpiresByItself(t *testing.T) {
+	now := time.UnixMilli(1_800_000_000_000)
+	s, err := Open(t.TempDir(), func() time.Time { return now }, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	scope := Scope{"1", "r"}
+	if err := s.CreateGroup(scope, Group{Name: "g"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateStream(scope, "g", "s"); err != nil {
+		t.Fatal(err)
+	}
+	old := []Event{{Time: now.UnixMilli() - 5*day, Message: "old"}}
+	put := func() {
+		t.Helper()
+		if _, err := s.Put(scope, "g", "s", old, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// gone waits until nothing is counted any more: the loop tells nobody.
+	gone := func(after string) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			n, err := s.StoredBytes(scope, "g")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d bytes are left after %s", n, after)
+			}
+		}
+	}
+	put()
+	if err := s.UpdateGroup(scope, "g", func(g *Group) error { g.RetentionDays = 1; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	gone("a retention period was set")
+	put()
+	gone("an old event was put")
+}
+
 // A store from before the index of days gets one.
 func TestIndexIsMade(t *testing.T) {
 	dir := t.TempDir()

@@ -130,3 +130,65 @@ func TestCLITail(t *testing.T) {
 		}
 	}
 }
+
+// TestCLIFiltersAndQueries has the CLI filter over many pages, query, and keep
+// filters.
+func TestCLIFiltersAndQueries(t *testing.T) {
+	from := time.Now().Add(-time.Hour).Truncate(time.Second)
+	_, url, store := serve(t, time.Now)
+	fill(t, store, []string{"/ecs/a", "/ecs/b"}, 2500, from)
+	cli := awsCLI(t, url)
+	run := func(into any, args ...string) {
+		t.Helper()
+		cmd := cli(append([]string{"--output", "json", "logs"}, args...)...)
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("%v: %v: %s", args, err, stderr.Bytes())
+		}
+		if into == nil {
+			return
+		}
+		if err := json.Unmarshal(stdout.Bytes(), into); err != nil {
+			t.Fatalf("%v prints %q: %v", args, stdout.Bytes(), err)
+		}
+	}
+	var filtered struct{ Events []struct{ Message string } }
+	run(&filtered, "filter-log-events", "--log-group-name", "/ecs/a", "--filter-pattern", `{ $.level = "ERROR" && $.n >= 500 }`, "--page-size", "100")
+	if len(filtered.Events) != 1000 || !strings.Contains(filtered.Events[0].Message, `"n": 501,`) {
+		t.Errorf("%d events, the first is %v", len(filtered.Events), filtered.Events[:1])
+	}
+	var tested struct {
+		Matches []struct{ ExtractedValues map[string]string }
+	}
+	run(&tested, "test-metric-filter", "--filter-pattern", "[ip, ..., code = 5*]", "--log-event-messages", `1.2.3.4 x 503`, `1.2.3.4 y 200`)
+	if len(tested.Matches) != 1 || tested.Matches[0].ExtractedValues["$code"] != "503" {
+		t.Errorf("matches %+v", tested)
+	}
+	run(nil, "put-metric-filter", "--log-group-name", "/ecs/a", "--filter-name", "errors", "--filter-pattern", "{ $.level = ERROR }",
+		"--metric-transformations", "metricName=errors,metricNamespace=app,metricValue=1,defaultValue=0")
+	var kept struct {
+		MetricFilters []struct{ FilterPattern string }
+	}
+	run(&kept, "describe-metric-filters", "--log-group-name", "/ecs/a")
+	if len(kept.MetricFilters) != 1 || kept.MetricFilters[0].FilterPattern != "{ $.level = ERROR }" {
+		t.Errorf("filters %+v", kept)
+	}
+	var started struct{ QueryID string }
+	run(&started, "start-query", "--log-group-names", "/ecs/a", "/ecs/b", "--start-time", fmt.Sprint(from.Unix()), "--end-time", fmt.Sprint(from.Unix()+2500),
+		"--query-string", "filter level = 'ERROR' | stats count(*) as n by req.path | sort req.path")
+	var got struct {
+		Status  string
+		Results [][]struct{ Field, Value string }
+	}
+	for deadline := time.Now().Add(time.Minute); got.Status != "Complete" && time.Now().Before(deadline); {
+		run(&got, "get-query-results", "--query-id", started.QueryID)
+	}
+	if want := "[[{req.path //ecs/a} {n 1250}] [{req.path //ecs/b} {n 1250}]]"; fmt.Sprint(got.Results) != want {
+		t.Errorf("%s: %v", got.Status, got.Results)
+	}
+	if out, err := cli("logs", "start-query", "--log-group-name", "/ecs/a", "--start-time", "0", "--end-time", "1", "--query-string", "fields |").CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "(MalformedQueryException) when calling the StartQuery operation: unexpected symbol found | at line 1 and position 7") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -217,6 +217,9 @@ func (qs *queries) end(q *query, results insights.Results, err error, took time.
 		q.Status = types.QueryStatusComplete
 		q.rows = results.Rows
 	}
+	if err != nil && !q.stopped {
+		qs.s.log.Warn("a Logs Insights query failed", "query", q.id, "after", took, "err", err)
+	}
 	q.Statistics, q.Took = results.Statistics, took.Milliseconds()
 	for _, r := range q.rows {
 		for _, f := range r {
@@ -235,6 +238,7 @@ func (qs *queries) end(q *query, results insights.Results, err error, took time.
 		q.mu.Lock()
 		q.Status, q.rows = types.QueryStatusFailed, nil
 		q.mu.Unlock()
+		qs.s.log.Error("keep the outcome of a Logs Insights query", "query", record.id, "err", err)
 	}
 	qs.mu.Lock()
 	defer qs.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -162,7 +164,7 @@ func TestQueriesOutliveTheProcess(t *testing.T) {
 	fill(t, store, []string{"a"}, 10, from)
 	q := ok[*cwl.StartQueryOutput](t)(client.StartQuery(t.Context(), &cwl.StartQueryInput{LogGroupName: aws.String("a"), QueryString: aws.String("stats sum(n) as s"), StartTime: aws.Int64(0), EndTime: aws.Int64(from.Unix() + 9)}))
 	// Another service over the same store is what a next process is.
-	next := logs.New(store, time.Now)
+	next := logs.New(store, time.Now, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	defer next.Close()
 	service, err := wire.NewService(wire.Logs, next)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -20,16 +21,17 @@ import (
 type Service struct {
 	store   *logstore.Store
 	now     func() time.Time
+	log     *slog.Logger
 	ledger  *fidelity.Ledger
 	queries *queries
 	tails   tails
 }
 
-// New returns the API. now is the clock that events' ages are judged by. It
-// panics when the embedded ledger is malformed, which its test keeps from
-// happening.
-func New(store *logstore.Store, now func() time.Time) *Service {
-	s := &Service{store: store, now: now, ledger: Ledger()}
+// New returns the API. now is the clock that events' ages are judged by; log is
+// told why queries fail, which AWS's answers have no place for. It panics when the
+// embedded ledger is malformed, which its test keeps from happening.
+func New(store *logstore.Store, now func() time.Time, log *slog.Logger) *Service {
+	s := &Service{store: store, now: now, log: log, ledger: Ledger()}
 	s.queries = newQueries(s)
 	return s
 }

@@ -39,7 +39,7 @@ func serve(t *testing.T, now func() time.Time) (*cwl.Client, string, *logstore.S
 			t.Error(err)
 		}
 	})
-	api := logs.New(store, now)
+	api := logs.New(store, now, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	t.Cleanup(func() {
 		if err := api.Close(); err != nil {
 			t.Error(err)

@@ -213,7 +213,7 @@ func (b *berth) route(apis http.Handler) http.Handler {
 // serve listens, for AWS's clients and for the local commands.
 func (b *berth) serve(ctx context.Context) error {
 	server := &wire.Server{Authenticate: b.authenticate(), Log: b.log.With("part", "wire")}
-	lines := logs.New(b.logs, time.Now)
+	lines := logs.New(b.logs, time.Now, b.log.With("part", "logs"))
 	b.closer = append(b.closer, lines.Close)
 	for _, s := range []struct {
 		description wire.Description

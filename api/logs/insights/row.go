@@ -28,6 +28,7 @@ const maxFields = 200
 type row struct {
 	event *Event
 	made  map[string]value // by the query
+	size  int              // bytes of their texts
 	// found are properties of a JSON event, looked for when the first is asked for;
 	// wanted are the names that the query has.
 	found   map[string]value
@@ -75,16 +76,21 @@ func (r *row) get(name string) value {
 	return r.found[name]
 }
 
+// set gives the row a field. The texts of all that a query makes of one event are
+// bounded: what would be too much is missing.
 func (r *row) set(name string, v value) {
 	if r.made == nil {
 		r.made = map[string]value{}
+	}
+	if r.size += len(v.text); r.size > 2*maxText {
+		v = value{}
 	}
 	r.made[name] = v
 }
 
 // begin makes the row one of another event.
 func (r *row) begin(e *Event) {
-	r.event, r.looked = e, false
+	r.event, r.looked, r.size = e, false, 0
 	clear(r.made)
 	clear(r.found)
 }
