@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	gort "runtime"
@@ -13,6 +14,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/agent/metadata"
 	"github.com/berth/berth/agent/runtime"
 	"github.com/berth/berth/internal/wholefile"
 	"github.com/berth/berth/state"
@@ -29,8 +33,17 @@ type Network interface {
 	Attach(ctx context.Context, task string, i state.Interface) (netns string, err error)
 	// Detach removes an interface. It is no error that it isn't there.
 	Detach(ctx context.Context, eni string) error
-	// Attached lists all interfaces on the host and their tasks.
+	// Attached lists all interfaces on the host and their tasks, those of Join too.
 	Attached() map[string]string
+
+	// BridgeNS is the path of the namespace that Join makes for a container.
+	BridgeNS(container string) string
+	// Join gives a container of a task of network mode bridge its interface, leads
+	// ports of the host to it, and returns its address. Joining what is joined
+	// brings the ports to those given.
+	Join(ctx context.Context, task, container string, ports []state.PortBinding) (netip.Addr, error)
+	// Leave undoes Join. It is no error that there was none.
+	Leave(ctx context.Context, container string) error
 }
 
 // Logs ships what containers write.
@@ -42,6 +55,13 @@ type Logs interface {
 	// Finish returns when the last line of an ended container is shipped, and
 	// does nothing for one that isn't followed.
 	Finish(ctx context.Context, id string) error
+}
+
+// Metadata knows where containers find what is known of them.
+type Metadata interface {
+	// Endpoint is the base of a container's URLs and its ID in them:
+	// base/v4/id.
+	Endpoint(container string, mode types.NetworkMode) (base, id string)
 }
 
 // Reporter takes reports to the server. A nil error says that it has them for good.
@@ -59,6 +79,8 @@ type Config struct {
 	Network  Network
 	Logs     Logs
 	Reporter Reporter
+	// Metadata may be nil: then containers are told of no metadata endpoint.
+	Metadata Metadata
 	// Starts is how many containers may be in the making at the same time; 0 is
 	// two for each core.
 	Starts int
@@ -82,6 +104,7 @@ type Agent struct {
 	begun   bool
 	tasks   map[string]*task
 	status  map[string]TaskStatus
+	views   map[string]*metadata.Task
 	ordered bool          // a full set has come
 	emptied chan struct{} // closed and made anew when a task was forgotten
 }
@@ -95,7 +118,7 @@ func New(cfg Config) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, log: cfg.Log, starts: make(chan struct{}, cfg.Starts),
 		reports: newReports(), networks: newNetworks(),
-		tasks: map[string]*task{}, status: map[string]TaskStatus{}, emptied: make(chan struct{}),
+		tasks: map[string]*task{}, status: map[string]TaskStatus{}, views: map[string]*metadata.Task{}, emptied: make(chan struct{}),
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -261,6 +284,7 @@ func (a *Agent) forget(id string) {
 	defer a.mu.Unlock()
 	delete(a.tasks, id)
 	delete(a.status, id)
+	delete(a.views, id)
 	close(a.emptied)
 	a.emptied = make(chan struct{})
 }

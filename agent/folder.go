@@ -55,11 +55,13 @@ type containerProgress struct {
 	// Launched is set, and on the disk, before the container is first started:
 	// from then on it is never made anew.
 	Launched   bool               `json:",omitempty"`
+	CreatedAt  time.Time          `json:",omitzero"`
 	StartedAt  time.Time          `json:",omitzero"`
 	FinishedAt time.Time          `json:",omitzero"`
 	ExitCode   *int32             `json:",omitempty"`
 	Reason     string             `json:",omitempty"`
 	Health     types.HealthStatus `json:",omitempty"`
+	HealthAt   time.Time          `json:",omitzero"` // since when
 	// StopAt is when it was first told to stop.
 	StopAt time.Time `json:",omitzero"`
 	// Shipped: the last line of its output has been handed on.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -40,6 +41,7 @@ type host struct {
 	netErr     error                                  // of Configure
 	netSlow    time.Duration                          // of Configure
 	plans      []state.VPCPlan
+	joins      int
 }
 
 type image struct {
@@ -425,6 +427,21 @@ func (p *process) Attach(ctx context.Context, task string, i state.Interface) (s
 		return nil
 	})
 }
+
+func (p *process) BridgeNS(container string) string { return "/netns/" + container }
+
+func (p *process) Join(ctx context.Context, task, container string, ports []state.PortBinding) (netip.Addr, error) {
+	return netip.AddrFrom4([4]byte{172, 17, 0, 2}), p.longCall(ctx, &p.late, func() error {
+		if len(ports) > 0 && ports[0].HostPort == 22 {
+			return errors.New("Bind for 0.0.0.0:22 failed: port is already allocated")
+		}
+		p.enis[container] = task
+		p.joins++
+		return nil
+	})
+}
+
+func (p *process) Leave(ctx context.Context, container string) error { return p.Detach(ctx, container) }
 
 func (p *process) Detach(ctx context.Context, eni string) error {
 	return p.call(ctx, func() error {

@@ -20,8 +20,10 @@ func (t *task) goUp() {
 		c := &t.p.Containers[i]
 		left = left || !c.Launched && c.Last == state.Pending
 	}
-	if left && t.confirmed {
+	if t.confirmed && (left || t.mode() == types.NetworkModeBridge) {
 		t.attach()
+	}
+	if left && t.confirmed {
 		t.prepare()
 		t.pullAll()
 		t.startAll()
@@ -64,6 +66,14 @@ func (t *task) attach() {
 	if t.isAttached() {
 		return
 	}
+	switch t.mode() {
+	case types.NetworkModeHost, types.NetworkModeNone:
+		t.connected() // there is nothing to make
+		return
+	case types.NetworkModeBridge:
+		t.join()
+		return
+	}
 	order := t.order
 	t.op(t.launching, "attach", func(ctx context.Context) func() {
 		_, err := t.a.cfg.Network.Attach(ctx, t.id, t.as.Interface)
@@ -75,10 +85,7 @@ func (t *task) attach() {
 				t.failed(ctx, "ResourceInitializationError", fmt.Errorf("unable to set up the network interface %s: %w", t.as.Interface.ENI, err))
 				return
 			}
-			close(t.attached)
-			if t.p.ConnectivityAt.IsZero() {
-				t.p.ConnectivityAt = time.Now()
-			}
+			t.connected()
 		}
 	})
 }
@@ -211,7 +218,7 @@ func (t *task) startAll() {
 // is to start it once the interface is there.
 func (t *task) create(i int) {
 	c, l := t.plan.containers[i], &t.live[i]
-	spec, err := t.plan.spec(c, *l.image, t.dir, t.a.cfg.Network.NetNS(t.as.Interface))
+	spec, err := t.plan.spec(c, *l.image, t.dir, t.netNS(i))
 	if err != nil {
 		t.containerFailed(t.launching, i, "CannotCreateContainerError: "+err.Error())
 		return
@@ -245,6 +252,7 @@ func (t *task) create(i int) {
 			// have run may be started by a later process.
 			t.p.Boot = t.a.boot
 			t.p.Containers[i].Launched = true
+			t.p.Containers[i].CreatedAt = time.Now()
 			if err := t.save(true); err != nil {
 				t.p.Containers[i].Launched = false
 				t.containerFailed(ctx, i, "CannotStartContainerError: unable to record that it starts: "+err.Error()+": see that the node's data directory has room")

@@ -126,11 +126,11 @@ func (t *task) detach() {
 		return
 	}
 	t.op(t.a.ctx, "detach", func(ctx context.Context) func() {
-		err := t.a.cfg.Network.Detach(ctx, t.as.Interface.ENI)
+		err := t.disconnect(ctx)
 		return func() {
 			t.detached = true
 			if err != nil {
-				t.a.log.Error("detach a task's interface", "task", t.id, "eni", t.as.Interface.ENI, "err", err)
+				t.a.log.Error("detach a task from its network", "task", t.id, "err", err)
 			}
 		}
 	})
@@ -167,7 +167,7 @@ func (t *task) removeAll(ctx context.Context) error {
 	if err := t.a.cfg.Runtime.RemoveSandbox(ctx, t.id); err != nil && !errors.Is(err, runtime.ErrNotFound) {
 		errs = append(errs, fmt.Errorf("remove the cgroup of task %s: %w", t.id, err))
 	}
-	if err := t.a.cfg.Network.Detach(ctx, t.as.Interface.ENI); err != nil {
+	if err := t.disconnect(ctx); err != nil {
 		errs = append(errs, err)
 	}
 	for _, sub := range []string{"etc", "volumes"} {

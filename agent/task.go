@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -63,6 +64,7 @@ type task struct {
 // live is what only this process knows of a container.
 type live struct {
 	image     *runtime.Image
+	address   netip.Addr // of its own, on the bridge
 	startable bool // it was seen not to have run
 	followed  bool
 	shipTried bool
@@ -87,6 +89,7 @@ func (a *Agent) newTask(as state.Assignment) *task {
 	t.killed, t.killNow = context.WithCancel(a.ctx)
 	var err error
 	t.plan, err = newPlan(&t.as, t.dir)
+	t.plan.endpoints(t)
 	t.live = make([]live, len(t.plan.containers))
 	for i := range t.live {
 		t.live[i].running, t.live[i].ended = context.WithCancel(a.ctx)
@@ -268,6 +271,7 @@ func (t *task) publish() {
 		t.wakeAt(time.Now().Add(time.Second))
 	}
 	t.a.setStatus(t.status())
+	t.a.setView(t.view())
 }
 
 // save writes the progress file if it would change. With sync it is on the disk

@@ -179,7 +179,7 @@ func (t *task) checkHealth(i int) {
 		defer cancel()
 		defer context.AfterFunc(running, cancel)()
 		watchHealth(ctx, t.a.cfg.Runtime, c.id, c.check, have.Health, have.StartedAt, func(s types.HealthStatus) {
-			t.inbox.put(func() { t.p.Containers[i].Health = s })
+			t.inbox.put(func() { t.p.Containers[i].Health, t.p.Containers[i].HealthAt = s, time.Now() })
 		})
 		return nil
 	})

@@ -19,7 +19,7 @@ const (
 )
 
 // Owner says which task has an address of a network.
-type Owner func(netip.Addr) (task string, ok bool)
+type Owner = func(netip.Addr) (task string, ok bool)
 
 // Answer has serve called with the listener for 169.254.170.2:80 of each network
 // of tasks that there is and will be, and with who has which address there. A
