@@ -49,7 +49,7 @@ func (p *plan) route(def *types.TaskDefinition, dir folder) error {
 	at := slices.IndexFunc(def.ContainerDefinitions, func(d types.ContainerDefinition) bool { return d.FirelensConfiguration != nil })
 	for i, d := range def.ContainerDefinitions {
 		c := p.containers[i]
-		if c.logs == nil || c.logs.Other == nil || c.logs.Other.Name != types.LogDriverAwsfirelens {
+		if !logsToRouter(c) {
 			continue
 		}
 		if at < 0 {
@@ -208,10 +208,14 @@ func outputOptions(options map[string]string, name string) []string {
 // oneLine keeps a value from beginning lines of its own in the file.
 func oneLine(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) }
 
+func logsToRouter(c *container) bool {
+	return c.logs != nil && c.logs.Other != nil && c.logs.Other.Name == types.LogDriverAwsfirelens
+}
+
 // fluentEnv tells a container where the router listens for those that speak its
 // protocol themselves.
 func (p *plan) fluentEnv(c *container) [][2]string {
-	if c.logs == nil || c.logs.Other == nil || c.logs.Other.Name != types.LogDriverAwsfirelens {
+	if !logsToRouter(c) {
 		return nil
 	}
 	return [][2]string{{"FLUENT_HOST", "127.0.0.1"}, {"FLUENT_PORT", "24224"}}

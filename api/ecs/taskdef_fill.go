@@ -79,6 +79,12 @@ func requiredAttributes(d *types.TaskDefinition) []types.Attribute {
 		if aws.ToBool(c.ReadonlyRootFilesystem) {
 			need(docker + "1.17")
 		}
+		if f := c.FirelensConfiguration; f != nil {
+			need("ecs.capability.firelens."+string(f.Type), docker+"1.17")
+			if f.Options["config-file-type"] == "file" {
+				need("ecs.capability.firelens.options.config.file")
+			}
+		}
 		if c.HealthCheck != nil {
 			need("ecs.capability.container-health-check", docker+"1.24")
 		}

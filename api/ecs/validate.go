@@ -46,6 +46,7 @@ func definition(in *ecs.RegisterTaskDefinitionInput) (*types.TaskDefinition, err
 		checkVolumes,
 		checkContainers,
 		checkDependencies,
+		checkFirelens,
 		checkCompatibilities,
 		checkSums,
 	} {

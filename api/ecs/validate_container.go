@@ -29,7 +29,8 @@ func checkContainer(d *types.TaskDefinition, c *types.ContainerDefinition) error
 		return clientError("Container.name contains invalid characters.")
 	}
 	for _, check := range []func(*types.TaskDefinition, *types.ContainerDefinition) error{
-		checkImage, checkContainerSize, checkPortMappings, checkEnvironment, checkMountPoints, checkHealth, checkLogs,
+		checkImage, checkContainerSize, checkPortMappings, checkEnvironment, checkMountPoints, checkVolumesFrom, checkHealth, checkLogs,
+		checkUlimits, checkSystemControls, checkTmpfs,
 	} {
 		if err := check(d, c); err != nil {
 			return err

@@ -47,7 +47,7 @@ func fargateRules(d *types.TaskDefinition) error {
 		}
 	}
 	for i := range d.ContainerDefinitions {
-		if err := fargateContainer(&d.ContainerDefinitions[i]); err != nil {
+		if err := fargateContainer(d, &d.ContainerDefinitions[i]); err != nil {
 			return err
 		}
 	}
@@ -55,7 +55,7 @@ func fargateRules(d *types.TaskDefinition) error {
 }
 
 // fargateContainer says why a container can't run on Fargate.
-func fargateContainer(c *types.ContainerDefinition) error {
+func fargateContainer(d *types.TaskDefinition, c *types.ContainerDefinition) error {
 	const lacks = "Fargate compatible task definitions do not support %s."
 	switch {
 	case aws.ToString(c.Hostname) != "":
@@ -98,7 +98,7 @@ func fargateContainer(c *types.ContainerDefinition) error {
 			return err
 		}
 	}
-	if err := state.CheckLogConfiguration(c.LogConfiguration, false, false); err != nil {
+	if err := state.CheckLogConfiguration(c.LogConfiguration, false, hasRouter(d)); err != nil {
 		return clientError("%s", err.Error())
 	}
 	return nil

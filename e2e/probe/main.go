@@ -154,6 +154,9 @@ func do(verb, value string, term chan os.Signal) error {
 	default:
 		known, err := hostile(verb, value)
 		if !known {
+			known, err = field(verb, value, term)
+		}
+		if !known {
 			err = fmt.Errorf("no such step")
 		}
 		return err

@@ -1,0 +1,170 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+// Each field of a container definition is set, and looked at from inside the
+// container.
+func TestContainerFields(t *testing.T) {
+	t.Parallel()
+	h := sharedHost(t)
+	for _, f := range []struct {
+		field string
+		steps []string
+		set   func(*types.ContainerDefinition)
+		want  []string
+	}{
+		{"ulimits", []string{"limit=nofile"}, func(c *types.ContainerDefinition) {
+			c.Ulimits = []types.Ulimit{{Name: types.UlimitNameNofile, SoftLimit: 1000, HardLimit: 2000}}
+		}, []string{"nofile 2000"}},
+		{"systemControls", []string{"cat=/proc/sys/net/core/somaxconn", "cat=/proc/sys/kernel/msgmax"}, func(c *types.ContainerDefinition) {
+			c.SystemControls = []types.SystemControl{
+				{Namespace: aws.String("net.core.somaxconn"), Value: aws.String("1234")}, {Namespace: aws.String("kernel.msgmax"), Value: aws.String("4321")},
+			}
+		}, []string{"1234", "4321"}},
+		{"linuxParameters.tmpfs", []string{"mounted=/scratch", "write=/scratch/f:x"}, func(c *types.ContainerDefinition) {
+			c.LinuxParameters = &types.LinuxParameters{Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("/scratch"), Size: 8, MountOptions: []string{"mode=1777"}}}}
+		}, []string{"mounted tmpfs rw,nosuid,nodev,noexec,relatime,size=8192k"}},
+		{"pseudoTerminal", []string{"isatty"}, func(c *types.ContainerDefinition) { c.PseudoTerminal = aws.Bool(true) }, []string{"stdin true, stdout true"}},
+		{"interactive", []string{"isatty"}, func(c *types.ContainerDefinition) { c.Interactive = aws.Bool(true) }, []string{"stdin false, stdout false"}},
+	} {
+		t.Run(f.field, func(t *testing.T) {
+			t.Parallel()
+			c := container("main", append(f.steps, "print=seen", "exit=0")...)
+			f.set(&c)
+			task := h.run(t, h.register(t, []types.ContainerDefinition{c}))
+			end := h.await(t, *task.TaskArn, "STOPPED")
+			lines, err := h.lines(t.Context(), *task.TaskArn, "main")
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := strings.Join(lines, "\n")
+			for _, want := range append(f.want, "seen") {
+				if !strings.Contains(all, want) {
+					t.Errorf("the container said %q, not %q; %s", all, want, reasons(end))
+				}
+			}
+		})
+	}
+}
+
+// A container mounts what another one does.
+func TestVolumesFrom(t *testing.T) {
+	t.Parallel()
+	h := sharedHost(t)
+	writer, reader := container("writer", "write=/data/f:from the writer", "exit=0"), container("reader", "cat=/borrowed/f", "cat=/data/f", "write=/data/g:x")
+	writer.Essential = aws.Bool(false)
+	writer.MountPoints = []types.MountPoint{{SourceVolume: aws.String("v"), ContainerPath: aws.String("/data")}, {SourceVolume: aws.String("v"), ContainerPath: aws.String("/borrowed")}}
+	reader.VolumesFrom = []types.VolumeFrom{{SourceContainer: aws.String("writer"), ReadOnly: aws.Bool(true)}}
+	reader.DependsOn = []types.ContainerDependency{{ContainerName: aws.String("writer"), Condition: types.ContainerConditionSuccess}}
+	task := h.run(t, h.register(t, []types.ContainerDefinition{writer, reader}, func(in *ecs.RegisterTaskDefinitionInput) {
+		in.Volumes = []types.Volume{{Name: aws.String("v")}}
+	}))
+	end := h.await(t, *task.TaskArn, "STOPPED")
+	lines, err := h.lines(t.Context(), *task.TaskArn, "reader")
+	all := strings.Join(lines, "\n")
+	if err != nil || strings.Count(all, "from the writer") != 2 || !strings.Contains(all, "read-only file system") {
+		t.Errorf("the reader said %q, %v; %s", all, err, reasons(end))
+	}
+}
+
+// A FireLens container gets what the others print.
+func TestFirelens(t *testing.T) {
+	t.Parallel()
+	h := sharedHost(t)
+	router := container("router", "cat=/fluent-bit/etc/fluent-bit.conf", "router")
+	router.FirelensConfiguration = &types.FirelensConfiguration{Type: types.FirelensConfigurationTypeFluentbit}
+	app := container("app", "print=hello router", "err=and errors", "wait")
+	app.LogConfiguration = &types.LogConfiguration{LogDriver: types.LogDriverAwsfirelens, Options: map[string]string{"Name": "stdout", "Format": "json"}}
+	task := h.run(t, h.register(t, []types.ContainerDefinition{app, router}))
+	id := (*task.TaskArn)[strings.LastIndex(*task.TaskArn, "/")+1:]
+	h.await(t, *task.TaskArn, "RUNNING")
+	h.awaitLine(t, *task.TaskArn, "router", "record app-firelens-"+id+" stdout hello router")
+	lines := h.awaitLine(t, *task.TaskArn, "router", "record app-firelens-"+id+" stderr and errors")
+	h.stop(t, *task.TaskArn)
+	h.awaitLine(t, *task.TaskArn, "router", "stdout got terminated")
+	all := strings.Join(lines, "\n")
+	for _, want := range []string{"unix_path /var/run/fluent.sock", "Record ecs_task_arn " + *task.TaskArn, "Match app-firelens*", "Format json"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("the router's configuration lacks %q: %s", want, all)
+		}
+	}
+}
+
+// Lines that belong together are one event.
+func TestMultilineLogs(t *testing.T) {
+	t.Parallel()
+	h := sharedHost(t)
+	c := container("main", "print=2026-11-23 panic: oh", "print=  at one", "print=  at two", "print=2026-11-24 next", "exit=0")
+	c.LogConfiguration.Options["awslogs-datetime-format"] = "%Y-%m-%d"
+	task := h.run(t, h.register(t, []types.ContainerDefinition{c}))
+	h.await(t, *task.TaskArn, "STOPPED")
+	id := (*task.TaskArn)[strings.LastIndex(*task.TaskArn, "/")+1:]
+	eventually(t, 20*time.Second, func() error {
+		out, err := h.logs.GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{LogGroupName: aws.String("e2e"), LogStreamName: aws.String("t/main/" + id), StartFromHead: aws.Bool(true)})
+		if err != nil {
+			return err
+		}
+		var got []string
+		for _, e := range out.Events {
+			got = append(got, *e.Message)
+		}
+		want := []string{"2026-11-23 panic: oh\n  at one\n  at two\n", "2026-11-24 next\n"}
+		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
+			return fmt.Errorf("the events are %q, want %q", got, want)
+		}
+		return nil
+	})
+}
+
+// What AWS refuses is refused, with the field named.
+func TestRefusedFields(t *testing.T) {
+	t.Parallel()
+	h := sharedHost(t)
+	for _, f := range []struct {
+		want string
+		set  func(*types.ContainerDefinition)
+	}{
+		{"there is no ulimit 'luck'", func(c *types.ContainerDefinition) { c.Ulimits = []types.Ulimit{{Name: "luck"}} }},
+		{"is greater than its hardLimit", func(c *types.ContainerDefinition) {
+			c.Ulimits = []types.Ulimit{{Name: types.UlimitNameCore, SoftLimit: 2, HardLimit: 1}}
+		}},
+		{"not a namespaced kernel parameter", func(c *types.ContainerDefinition) {
+			c.SystemControls = []types.SystemControl{{Namespace: aws.String("kernel.panic"), Value: aws.String("0")}}
+		}},
+		{"containerPath must be an absolute path", func(c *types.ContainerDefinition) {
+			c.LinuxParameters = &types.LinuxParameters{Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("x"), Size: 1}}}
+		}},
+		{"there is no mount option 'sticky'", func(c *types.ContainerDefinition) {
+			c.LinuxParameters = &types.LinuxParameters{Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("/x"), Size: 1, MountOptions: []string{"sticky"}}}}
+		}},
+		{"the sourceContainer 'other' does not exist", func(c *types.ContainerDefinition) {
+			c.VolumesFrom = []types.VolumeFrom{{SourceContainer: aws.String("other")}}
+		}},
+		{"at least one container has to be configured with the awsfirelens log driver", func(c *types.ContainerDefinition) {
+			c.FirelensConfiguration = &types.FirelensConfiguration{Type: types.FirelensConfigurationTypeFluentd}
+		}},
+		{"one container has to have a firelensConfiguration", func(c *types.ContainerDefinition) {
+			c.LogConfiguration = &types.LogConfiguration{LogDriver: types.LogDriverAwsfirelens}
+		}},
+	} {
+		c := container("main", "exit=0")
+		f.set(&c)
+		_, err := h.ecs.RegisterTaskDefinition(t.Context(), &ecs.RegisterTaskDefinitionInput{
+			Family: aws.String(family(t)), NetworkMode: types.NetworkModeAwsvpc, RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
+			Cpu: aws.String("256"), Memory: aws.String("512"), ContainerDefinitions: []types.ContainerDefinition{c},
+		})
+		if err == nil || !strings.Contains(err.Error(), f.want) {
+			t.Errorf("got %v, want %q", err, f.want)
+		}
+	}
+}
