@@ -65,7 +65,7 @@ type task struct {
 type live struct {
 	image     *runtime.Image
 	address   netip.Addr // of its own, on the bridge
-	startable bool // it was seen not to have run
+	startable bool       // it was seen not to have run
 	followed  bool
 	shipTried bool
 	// followAgain is when to try to follow it again.

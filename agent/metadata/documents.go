@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"golang.org/x/sys/unix"
-
 )
 
 // The documents have the names and forms of the Developer Guide's pages of
@@ -228,4 +227,3 @@ func readClock() *clockDrift {
 	}
 	return d
 }
-

@@ -23,6 +23,7 @@ import (
 	"github.com/berth/berth/agent/exec"
 	"github.com/berth/berth/agent/logdriver"
 	"github.com/berth/berth/agent/logdriver/forward"
+	"github.com/berth/berth/agent/metadata"
 	"github.com/berth/berth/agent/network"
 	"github.com/berth/berth/agent/runtime/crun"
 	"github.com/berth/berth/api/ec2"
@@ -72,6 +73,7 @@ type berth struct {
 	logs    *logstore.Store
 	runtime *crun.Runtime
 	network *network.Network
+	answers *metadata.Server
 	shipper *logdriver.Shipper
 	agent   *agent.Agent
 	reaper  *control.Driver
@@ -132,13 +134,14 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	}
 	reports := dispatch.New(b.store, time.Now, b.log.With("part", "dispatch"))
 	if b.agent, err = agent.New(agent.Config{
-		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Reporter: reports,
+		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Reporter: reports, Metadata: b.answers,
 		Log: b.log.With("part", "agent"),
 	}); err != nil {
 		return nil, err
 	}
 	b.openSessions()
 	b.reaper = control.New("reaper", b.store, reaper.New(b.store, time.Now, cfg.StoppedRetention), reaper.On(), b.log)
+	b.run("metadata", func() error { return b.answers.Serve(loops, b.agent, b.runtime, b.network) })
 	b.run("dispatch", func() error { return reports.Connect(loops, b.node.ID, b.agent) })
 	b.run("nodes", func() error { return nodes.Watch(loops, b.store, b.node.ID, time.Now) })
 	b.run("reaper", func() error { return b.reaper.Run(loops) })
@@ -173,6 +176,10 @@ func (b *berth) openNode(ctx context.Context) error {
 		return err
 	}
 	b.closer = append(b.closer, b.network.Close)
+	if b.answers, err = metadata.Open(metadata.Config{Dir: b.instance.Path("node", "metadata"), Log: b.log.With("part", "metadata")}); err != nil {
+		return err
+	}
+	b.closer = append(b.closer, b.answers.Close)
 	lines, err := forward.New(logs.NewSink(b.logs), b.instance.Path("node", "logs"), b.log.With("part", "logdriver"))
 	if err != nil {
 		return err
