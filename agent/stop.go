@@ -46,7 +46,7 @@ func (t *task) goDown() {
 			// Nothing is to be done yet in DEACTIVATING: load balancers come later.
 			t.to(state.Deactivating)
 			t.to(state.Stopping)
-			if t.killed.Err() != nil || t.plan.mayStop(i, t.p.Containers) {
+			if t.killed.Err() != nil || t.plan.mayStop(i, t.p.Containers) && t.routed(i) {
 				t.stopContainer(i)
 			}
 		}
@@ -73,6 +73,20 @@ func (t *task) goDown() {
 		t.to(state.Stopped)
 	}
 	t.clean()
+}
+
+// routed reports whether a container may stop as far as the output of others is
+// concerned: a log router first gets all that they had to say.
+func (t *task) routed(i int) bool {
+	if !t.plan.containers[i].routes {
+		return true
+	}
+	for o, c := range t.plan.containers {
+		if have := &t.p.Containers[o]; logsToRouter(c) && have.Launched && !have.Shipped && !t.live[o].shipTried {
+			return false
+		}
+	}
+	return true
 }
 
 // launchingStill reports whether something is under way that may yet make
