@@ -2,12 +2,17 @@ package insights
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // events are given oldest first, a minute apart from 2026-01-02 03:00.
@@ -233,6 +238,70 @@ func FuzzQuery(f *testing.F) {
 		}
 		if _, err := q.Run(t.Context(), events(message, message+"x", ""), pointer, Limits{Bytes: 1 << 20}, nil); err != nil && !errors.Is(err, ErrMemory) {
 			t.Fatalf("%q on %q: %v", query, message, err)
+		}
+	})
+}
+
+// What stats, sort and limit make of random events is what plain loops make of
+// them.
+func TestAgainstLoops(t *testing.T) {
+	type fact struct {
+		K string
+		V int
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		facts := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) fact {
+			return fact{rapid.SampledFrom([]string{"a", "b", "c10", "c9", ""}).Draw(t, "k"), rapid.IntRange(-50, 50).Draw(t, "v")}
+		}), 0, 60).Draw(t, "facts")
+		var messages []string
+		sums, counts, most := map[string]int{}, map[string]int{}, map[string]int{}
+		least := rapid.IntRange(-60, 60).Draw(t, "least")
+		var kept []fact
+		for _, f := range facts {
+			b, err := json.Marshal(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			messages = append(messages, string(b))
+			if f.V < least {
+				continue
+			}
+			if _, ok := most[f.K]; !ok || f.V > most[f.K] {
+				most[f.K] = f.V
+			}
+			sums[f.K] += f.V
+			counts[f.K]++
+			kept = append(kept, f)
+		}
+		run := func(query string) string {
+			q, err := Parse(query, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := q.Run(context.Background(), events(messages...), pointer, Limits{}, nil)
+			if err != nil || got.Matched != float64(len(kept)) {
+				t.Fatalf("%s: %v of %d match, %v", query, got.Matched, len(kept), err)
+			}
+			return show(got.Rows)
+		}
+		var want []string
+		for _, k := range slices.SortedFunc(maps.Keys(counts), natural) {
+			want = append(want, fmt.Sprintf("K=%s n=%d s=%d m=%d", k, counts[k], sums[k], most[k]))
+		}
+		if got := run(fmt.Sprintf("filter V >= 0 + %d | stats count(*) as n, sum(V) as s, max(V) as m by K | sort K", least)); got != strings.Join(want, "\n") {
+			t.Fatalf("stats:\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+		}
+		n := rapid.IntRange(1, 70).Draw(t, "limit")
+		slices.Reverse(kept) // the newest first
+		slices.SortStableFunc(kept, func(a, b fact) int { return b.V - a.V })
+		want = nil
+		for i, f := range kept {
+			if i < n {
+				want = append(want, fmt.Sprintf("V=%d K=%s", f.V, f.K))
+			}
+		}
+		if got := run(fmt.Sprintf("filter V >= 0 + %d | sort V desc | limit %d | display V, K", least, n)); got != strings.Join(want, "\n") {
+			t.Fatalf("sort:\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 		}
 	})
 }
