@@ -1,6 +1,7 @@
 package ssmmessages
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -53,14 +54,20 @@ func (t *transcript) Write(p []byte) (int, error) {
 	}
 	t.mu.Lock()
 	for rest := p; len(rest) > 0; {
-		line, after, ended := strings.Cut(string(rest), "\n")
-		if room := maxLine - t.line.Len(); len(line) > room {
-			line, after, ended = line[:room], string(rest[room:]), true
-		}
-		t.line.WriteString(line)
-		rest = []byte(after)
-		if ended {
+		end := bytes.IndexByte(rest, '\n')
+		room := maxLine - t.line.Len()
+		switch {
+		case end >= 0 && end <= room:
+			t.line.Write(rest[:end])
 			t.endLine()
+			rest = rest[end+1:]
+		case len(rest) > room: // a line without an end in sight
+			t.line.Write(rest[:room])
+			t.endLine()
+			rest = rest[room:]
+		default:
+			t.line.Write(rest)
+			rest = nil
 		}
 	}
 	full := t.size > batchSize || len(t.lines) > batchLines

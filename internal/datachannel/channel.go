@@ -1,6 +1,7 @@
 package datachannel
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -74,7 +75,9 @@ type Channel struct {
 // sent is a frame that was not acknowledged yet.
 type sent struct {
 	seq   int64
-	bytes []byte
+	kind  Kind
+	data  []byte
+	bytes []byte    // of the frame, once it was sent
 	first time.Time // when it was sent, on any connection; zero: never
 	due   time.Time // when to send it again; zero: at once
 	tries int
@@ -93,23 +96,45 @@ func New(out string) *Channel {
 }
 
 // Send sends one payload, and waits while too many are not acknowledged. data
-// may be used again afterwards.
+// may be used again afterwards. Data and Stderr are streams: pieces of them may
+// arrive as one payload, but for empty ones.
 func (c *Channel) Send(ctx context.Context, k Kind, data []byte) error {
 	c.mu.Lock()
-	for c.end == nil && len(c.unacked) >= window {
+	for c.end == nil && !c.joins(k, data) && len(c.unacked) >= window {
 		if err := c.wait(ctx); err != nil {
 			return err
 		}
 	}
 	defer c.mu.Unlock()
-	if c.end != nil {
+	switch {
+	case c.end != nil:
 		return c.end
+	case c.joins(k, data):
+		last := c.unacked[len(c.unacked)-1]
+		last.data = append(last.data, data...)
+	default:
+		c.unacked = append(c.unacked, &sent{seq: c.next, kind: k, data: bytes.Clone(data)})
+		c.next++
+		c.ring()
 	}
-	f := Frame{Type: c.out, Created: time.Now(), Sequence: c.next, ID: newID(), Kind: k, Payload: data}
-	c.unacked = append(c.unacked, &sent{seq: c.next, bytes: f.Encode()})
-	c.next++
-	c.ring()
 	return nil
+}
+
+// joins tells whether a piece of a stream can go with the one before, which waits
+// to be sent: a command that prints a line at a time would fill the window with
+// small frames. c.mu is held.
+func (c *Channel) joins(k Kind, data []byte) bool {
+	if len(c.unacked) == 0 || len(data) == 0 || k != Data && k != Stderr {
+		return false
+	}
+	last := c.unacked[len(c.unacked)-1]
+	return last.tries == 0 && last.kind == k && len(last.data) > 0 && len(last.data)+len(data) <= PayloadSize
+}
+
+// encode makes the frame of what is sent the first time.
+func (c *Channel) encode(s *sent, now time.Time) {
+	f := Frame{Type: c.out, Created: now, Sequence: s.seq, ID: newID(), Kind: s.kind, Payload: s.data}
+	s.bytes, s.data = f.Encode(), nil
 }
 
 // Receive returns the next payload. Its error is the channel's end or ctx's.

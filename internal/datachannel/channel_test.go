@@ -97,14 +97,20 @@ func send(ctx context.Context, c *Channel, n int) error {
 	return c.Finish(ctx)
 }
 
+// receive wants what send sends. Pieces may come together.
 func receive(ctx context.Context, c *Channel, n int) error {
+	var want, got []byte
 	for i := range n {
+		want = fmt.Appendf(want, "%d,", i)
+	}
+	for len(got) < len(want) {
 		p, err := c.Receive(ctx)
 		if err != nil {
 			return err
 		}
-		if want := fmt.Sprintf("%d,", i); string(p.Data) != want || p.Kind != Data {
-			return fmt.Errorf("payload %d is %q of kind %d", i, p.Data, p.Kind)
+		got = append(got, p.Data...)
+		if !bytes.HasPrefix(want, got) || p.Kind != Data {
+			return fmt.Errorf("%q of kind %d comes after %d bytes", p.Data, p.Kind, len(got)-len(p.Data))
 		}
 	}
 	return nil

@@ -69,6 +69,7 @@ func (c *Channel) turn(now time.Time) (acks, frames [][]byte, due time.Time, end
 		if !s.due.After(now) {
 			if s.tries == 0 {
 				s.first = now
+				c.encode(s, now)
 			}
 			s.due = now.Add(c.timeout.wait(s.tries))
 			s.tries++
