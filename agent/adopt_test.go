@@ -81,6 +81,30 @@ func TestAdoptStopping(t *testing.T) {
 	})
 }
 
+// A clock that was set back doesn't keep a deaf container alive.
+func TestAdoptStoppingAfterClockSetBack(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.host.programs["web"] = &program{deaf: true}
+		id := w.run(define("web", stopTimeout(60)))
+		w.stop(id)
+		pass(time.Second)
+		w.close()
+		file := filepath.Join(w.dir, "tasks", id, "progress.json")
+		var p progress
+		if found, err := wholefile.ReadJSON(file, &p); !found || err != nil {
+			t.Fatal(found, err)
+		}
+		p.Containers[0].StopAt = p.Containers[0].StopAt.Add(5 * time.Hour)
+		if err := wholefile.WriteJSON(file, p); err != nil {
+			t.Fatal(err)
+		}
+		w.start(0)
+		pass(61 * time.Second)
+		w.wantStop(id, "", "")
+		w.wantExit(id, "web", 137, "")
+	})
+}
+
 // A task that is half launched goes on when the server has confirmed it.
 func TestAdoptLaunching(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -109,6 +109,10 @@ func (t *task) stopContainer(i int) {
 	}
 	signal := first(have.StopSignal, "SIGTERM")
 	deadline := have.StopAt.Add(c.stopTimeout)
+	// The clock may have been set back since a process before noted the time.
+	if latest := time.Now().Add(c.stopTimeout); deadline.After(latest) {
+		deadline = latest
+	}
 	running := t.live[i].running
 	t.op(running, t.name("stop", i), func(ctx context.Context) func() {
 		if t.killed.Err() == nil && time.Now().Before(deadline) {
