@@ -57,6 +57,11 @@
 // Remove: container.json, processes, OCI state, cgroup, mount, exit code,
 // writable layer, directory. After the first: the rest is done by the next Open.
 //
+// Exec and ExecStreams: a file with the command, exec-…; the OCI runtime, which
+// makes the process and waits for it. All that a command starts has a mark in its
+// environment. When it has ended, what is left with its mark is ended, and so is
+// by Open whatever has a mark, in containers that it takes up.
+//
 // # Hosts
 //
 // crun up to at least 1.8.1 starts no container on hosts whose cgroup v1 tree

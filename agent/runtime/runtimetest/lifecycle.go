@@ -311,8 +311,16 @@ func (r *suite) reopen(t *testing.T) {
 	}
 	r.says(t, running, "up")
 	was := r.status(t, running)
+	var left *session
+	if r.Kernel {
+		left = r.open(ctx, running, true, "print=begun", "stay")
+		left.out.says(t, ctx, "begun")
+	}
 
 	r.Runtime = r.Reopen(t)
+	if left != nil { // nobody is at the other end any more
+		left.wait(t, ctx)
+	}
 	if list, err := r.ListContainers(ctx); err != nil || len(list) != 3 {
 		t.Fatalf("ListContainers = %+v, %v", list, err)
 	}
