@@ -11,12 +11,13 @@
 //
 //	        host namespace                      VPC namespace, a router             task namespace
 //	┌─────────────────────────────┐      ┌──────────────────────────────────┐     ┌─────────────────┐
-//	│ table ip berth-INSTANCE     │ veth │ table ip berth-1                 │veth │ eth0 10.0.1.10  │
+//	│ table ip berth-INSTANCE     │ veth │ table ip berth-2                 │veth │ eth0 10.0.1.10  │
 //	│ eth0 ── bvINSTANCE-SLOT ════╪══════╪═ host0      p<eni> ══════════════╪═════╪═    02:…        │
 //	│         169.254.64.0        │      │  169.254.64.1                    │     │ lo 127.0.0.1    │
-//	│ 10.0.1.10/32 via …64.1      │      │ 10.0.1.10/32 dev p<eni>          │     │  169.254.170.2  │
-//	│ 127.100.0.5/32 via …64.1    │      │ 10.0.0.0/16 blackhole            │     │ default via     │
-//	│                             │      │ default via 169.254.64.0         │     │   10.0.1.1      │
+//	│ 10.0.1.10/32 via …64.1      │      │ 10.0.1.10/32 dev p<eni>          │     │ default via     │
+//	│ 127.100.0.5/32 via …64.1    │      │ 10.0.0.0/16 blackhole            │     │   10.0.1.1      │
+//	│                             │      │ default via 169.254.64.0         │     │                 │
+//	│                             │      │ lo 169.254.170.2                 │     │                 │
 //	└─────────────────────────────┘      └──────────────────────────────────┘     └─────────────────┘
 //
 // A VPC is a namespace that routes, so two VPCs may have the same ranges. An
@@ -35,7 +36,7 @@
 //	host0                             the other end, in the VPC's namespace
 //	pDDDDDDDDDDDDDD                   a port: the last 14 digits of the ENI; the alias is its receipt
 //	table ip berth-INSTANCE           on the host
-//	table ip berth-1                  in a VPC's namespace
+//	table ip berth-2                  in a VPC's namespace
 //	routes with proto 190             on the host, in the tables main (private) and local (public)
 //
 // INSTANCE is 8 hexadecimal digits, so a bv name has 15 characters, the most
@@ -75,11 +76,38 @@
 // for the host's own: so it may be a loopback address, which only the host can
 // reach, or one that the network around sends to the host.
 //
+// # The bridge
+//
+// Containers of tasks of network mode bridge have interfaces on one more such
+// router, named vpc-bridge, with Docker's range 172.17.0.0/16. The range is seen
+// inside that namespace only, so instances and the host's own networks don't
+// collide with it, and nothing is to be chosen or recorded. There are no gates
+// but this: its containers reach each other and whatever the host reaches, and
+// are reached by ports that are mapped to them.
+//
+//	host      ports-in, ports-local   a mapped port of one of the host's addresses:
+//	                                  to the bridge's end of its link, same port
+//	bridge    from-host               the port's container and its port there
+//
+// So the host knows which ports are mapped (the set ports), the bridge where they
+// lead (the map mapped), and a container's address is in one place. The caller's
+// address stays; one on the host's loopback becomes the link's. A container that
+// asks for a mapped port of the host, be it its own, comes in by the same way.
+//
+// A port that a process of the host listens on, or that another instance maps, is
+// refused: it would be taken from them. Mode host has the host's namespace, and
+// mode none one that the runtime makes: neither is known here.
+//
+// # Metadata
+//
+// Each router has 169.254.170.2, and listens there on port 80 (Answer). Who asks is
+// known by the address, which the source chain has checked.
+//
 // # Order of calls
 //
 // Open, then Configure with the plans of all VPCs that have interfaces on the
-// node, then Attach and Detach as tasks come and go, and Configure again
-// whenever a plan changes. Configure may come before or after the Attach of an
+// node, then Attach and Detach as tasks come and go, Join and Leave as
+// containers on the bridge do, and Configure again whenever a plan changes. Configure may come before or after the Attach of an
 // interface; until both are done no packet passes it. Configure also writes the
 // host's table anew where a firewall has flushed it, so call it now and then.
 // Close leaves everything running for the next Open; Destroy removes it.
