@@ -20,8 +20,8 @@ func (n *session) run(mode datachannel.Mode) {
 	log.Info("exec session began")
 	t := n.newTranscript()
 	t.say("Session %s began: %s (%s) runs %q in container %s of %s", n.ID, n.By, n.From, n.Command, n.Container, n.Task)
-	code, err := n.converse(mode, t)
-	took := time.Since(began).Round(time.Millisecond)
+	code, ended, err := n.converse(mode, t)
+	took := ended.Sub(began).Round(time.Millisecond)
 	// Who ended it says more than that it was cut off.
 	if cause := context.Cause(n.ctx); err != nil && cause != nil {
 		err = cause
@@ -45,7 +45,7 @@ func (n *session) run(mode datachannel.Mode) {
 	n.channel.Close(n.ID, output)
 	n.all.mu.Lock()
 	n.forget()
-	late := time.AfterFunc(flushTime, n.hangUp)
+	late := time.AfterFunc(hangUpTime, n.hangUp)
 	n.all.mu.Unlock()
 	n.end(nil)
 	// The client, if it is there, is told before this process may end.
@@ -54,10 +54,11 @@ func (n *session) run(mode datachannel.Mode) {
 	n.serving.Unlock()
 }
 
-// converse is the handshake, the command, and its exit code.
-func (n *session) converse(mode datachannel.Mode, t *transcript) (int, error) {
+// converse is the handshake, the command, and what is left of its output for
+// the client. It returns the exit code and when the command ended.
+func (n *session) converse(mode datachannel.Mode, t *transcript) (code int, ended time.Time, err error) {
 	if err := n.handshake(mode); err != nil {
-		return -1, err
+		return -1, time.Now(), err
 	}
 	ctx, cancel := context.WithCancelCause(n.ctx)
 	defer cancel(nil)
@@ -69,36 +70,39 @@ func (n *session) converse(mode datachannel.Mode, t *transcript) (int, error) {
 	defer c.idle.Stop()
 	size, err := c.first(ctx)
 	if err != nil {
-		return -1, err
+		return -1, time.Now(), err
 	}
 	node, ok := n.all.cfg.Node(n.Node)
 	if !ok {
-		return -1, fmt.Errorf("Unable to start command: node %s can't be reached", n.Node)
+		return -1, time.Now(), fmt.Errorf("Unable to start command: node %s can't be reached", n.Node)
 	}
 	var listen sync.WaitGroup
 	listen.Go(func() { c.listen(ctx) })
 	defer listen.Wait()
 	defer cancel(nil)
-	code, err := node.Exec(ctx, state.ExecRequest{
+	code, err = node.Exec(ctx, state.ExecRequest{
 		Session: n.ID, TaskID: n.TaskID, RuntimeID: n.RuntimeID, Command: n.Command, Terminal: c.terminal, Size: size,
 	}, c.input, io.MultiWriter(t, c.writer(ctx, datachannel.Data)), io.MultiWriter(t, c.writer(ctx, datachannel.Stderr)), c.sizes)
+	ended = time.Now()
 	if err != nil {
 		if cause := context.Cause(ctx); ctx.Err() != nil && cause != nil {
-			return code, cause
+			return code, ended, cause
 		}
 		// As AWS's agent shows it.
-		return code, fmt.Errorf("----------ERROR-------\nUnable to start command: %w", err)
+		return code, ended, fmt.Errorf("----------ERROR-------\nUnable to start command: %w", err)
 	}
-	flush, stop := context.WithTimeout(ctx, flushTime)
+	// A client that is away, or whose person has stopped the output to read it,
+	// gets the rest, too.
+	flush, stop := context.WithTimeout(ctx, resumeTime)
 	defer stop()
 	if mode != datachannel.ModePlugin { // which would print it
 		if err := n.channel.Send(flush, datachannel.ExitCode, datachannel.EncodeExit(code)); err != nil {
-			return code, nil
+			return code, ended, nil
 		}
 	}
-	// A client that is gone misses the end, and that is all.
+	// A client that is gone for good misses the end, and that is all.
 	_ = n.channel.Finish(flush)
-	return code, nil
+	return code, ended, nil
 }
 
 // handshake tells the client what is to come, and hears whether it can.

@@ -40,7 +40,8 @@ type Config struct {
 const (
 	// tokenLife is how long a client may take to come.
 	tokenLife = time.Minute
-	// resumeTime is how long a command goes on without its client.
+	// resumeTime is how long a command, or its last output, waits for a client
+	// that has gone.
 	resumeTime = 2 * time.Minute
 	// idleTime is how long nothing may be typed and printed (Amazon ECS Developer
 	// Guide, "Monitor Amazon ECS containers with ECS Exec": 20 minutes, not to be
@@ -51,8 +52,9 @@ const (
 	// firstTime is how long the command waits for the client's first word: the
 	// size of its terminal. Before that the plugin drops what it is sent.
 	firstTime = 250 * time.Millisecond
-	// flushTime is how long a client may take to acknowledge the last output.
-	flushTime = 5 * time.Second
+	// hangUpTime is how long a client may take to hang up once it was told of the
+	// end.
+	hangUpTime = 5 * time.Second
 )
 
 // maxSessions are open at the same time.

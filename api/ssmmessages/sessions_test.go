@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/berth/berth/internal/datachannel"
 	"github.com/berth/berth/state"
@@ -342,6 +345,59 @@ func TestResume(t *testing.T) {
 	}
 	if _, ok := d.Find("s"); ok {
 		t.Error("a session that is over is there")
+	}
+}
+
+// A command that ends while its client is away leaves it its output and its exit
+// code.
+func TestEndsWhileAway(t *testing.T) {
+	away := make(chan struct{})
+	d := newDesk(t, func(_ context.Context, _ state.ExecRequest, _ io.Reader, stdout, _ io.Writer, _ <-chan state.WindowSize) (int, error) {
+		fmt.Fprint(stdout, "begun")
+		<-away
+		fmt.Fprint(stdout, "done")
+		return 6, nil
+	})
+	c := d.begin("s", d.offer("s"), datachannel.ModeTerminal)
+	d.expect(c, datachannel.Data, "begun")
+	c.stop()
+	<-c.served
+	close(away)
+	token, ok := d.Resume("s")
+	if !ok {
+		t.Fatal("it can't be resumed")
+	}
+	c = d.connect("s", token, datachannel.ModeTerminal, c.Channel)
+	d.expect(c, datachannel.Data, "done")
+	d.expect(c, datachannel.ExitCode, "6")
+	if out := d.closed(c); out != "" {
+		t.Errorf("the end says %q", out)
+	}
+}
+
+// Who speaks something else is sent away.
+func TestStrangers(t *testing.T) {
+	d := newDesk(t, echo)
+	d.offer("s")
+	resp, err := http.Get(d.url + Path + "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusUpgradeRequired {
+		t.Errorf("plain HTTP: %s", resp.Status)
+	}
+	for kind, text := range map[websocket.MessageType]string{websocket.MessageText: "{", websocket.MessageBinary: `{"TokenValue":"x"}`} {
+		ws, _, err := websocket.Dial(t.Context(), d.URL(d.url, "s"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ws.Write(t.Context(), kind, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := ws.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+			t.Errorf("%v %q: %v", kind, text, err)
+		}
 	}
 }
 
