@@ -1,7 +1,6 @@
 package logs_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,15 +41,14 @@ func fill(t *testing.T, store *logstore.Store, groups []string, n int, from time
 // results waits for a query's end, as all clients do: by asking.
 func results(t *testing.T, client *cwl.Client, id *string) *cwl.GetQueryResultsOutput {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		out := ok[*cwl.GetQueryResultsOutput](t)(client.GetQueryResults(ctx, &cwl.GetQueryResultsInput{QueryId: id}))
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		out := ok[*cwl.GetQueryResultsOutput](t)(client.GetQueryResults(t.Context(), &cwl.GetQueryResultsInput{QueryId: id}))
 		if out.Status != types.QueryStatusScheduled && out.Status != types.QueryStatusRunning {
 			return out
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
+	t.Fatalf("query %s does not end", *id)
+	return nil
 }
 
 func TestQuery(t *testing.T) {
