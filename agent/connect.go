@@ -76,8 +76,8 @@ func (t *task) join() {
 				t.failed(ctx, "CannotStartContainerError", err)
 				return
 			}
-			for i := range t.live {
-				t.live[i].address = addresses[i]
+			for i := range t.p.Containers {
+				t.p.Containers[i].Address = addresses[i]
 			}
 			t.connected()
 		}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -54,7 +55,9 @@ type containerProgress struct {
 	StopSignal string `json:",omitempty"`
 	// Launched is set, and on the disk, before the container is first started:
 	// from then on it is never made anew.
-	Launched   bool               `json:",omitempty"`
+	Launched bool `json:",omitempty"`
+	// Address is its own, on the bridge.
+	Address    netip.Addr         `json:",omitzero"`
 	CreatedAt  time.Time          `json:",omitzero"`
 	StartedAt  time.Time          `json:",omitzero"`
 	FinishedAt time.Time          `json:",omitzero"`

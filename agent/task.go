@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -64,8 +63,7 @@ type task struct {
 // live is what only this process knows of a container.
 type live struct {
 	image     *runtime.Image
-	address   netip.Addr // of its own, on the bridge
-	startable bool       // it was seen not to have run
+	startable bool // it was seen not to have run
 	followed  bool
 	shipTried bool
 	// followAgain is when to try to follow it again.
@@ -75,7 +73,7 @@ type live struct {
 }
 
 // newTask makes the task of an assignment, with what an earlier process knew of
-// it, if any.
+// it, if any. a.mu is held, or nobody else has the agent yet.
 func (a *Agent) newTask(as state.Assignment) *task {
 	t := &task{
 		a: a, id: as.Task.ID, dir: folder(filepath.Join(a.tasksDir(), as.Task.ID)), inbox: newInbox(),
@@ -110,6 +108,7 @@ func (a *Agent) newTask(as state.Assignment) *task {
 	if !t.p.StoppingAt.IsZero() {
 		t.stopLaunch()
 	}
+	a.views[t.id] = t.view() // a container that runs may ask before the first step
 	return t
 }
 

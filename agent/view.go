@@ -56,7 +56,7 @@ func (t *task) view() *metadata.Task {
 		m := metadata.Container{
 			ID: c.id, Name: c.name, Image: c.image, Digest: have.Digest, Labels: c.labels, CPU: c.cpu, Memory: c.memory,
 			Desired: v.Task.Desired, Known: known(have), ExitCode: have.ExitCode, Health: have.Health, HealthAt: have.HealthAt,
-			CreatedAt: have.CreatedAt, StartedAt: have.StartedAt, FinishedAt: have.FinishedAt, Address: t.live[i].address, Ports: t.ports(i),
+			CreatedAt: have.CreatedAt, StartedAt: have.StartedAt, FinishedAt: have.FinishedAt, Address: have.Address, Ports: t.ports(i),
 		}
 		if have.Last == state.Stopped {
 			m.Desired = state.Stopped

@@ -139,6 +139,13 @@ func (h *host) readPorts() error {
 		return err
 	}
 	h.bridged = true
+	tables, err := h.nft.conn.ListTablesOfFamily(h.table.Family)
+	if err != nil {
+		return explain("list the nftables tables of the host", err)
+	}
+	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == h.table.Name }) {
+		return nil // a firewall flushed it; who has ports is asked for when the containers' interfaces are adopted
+	}
 	ports, err := h.portsOf(h.table)
 	for _, p := range ports {
 		h.mapped[p] = true
@@ -146,11 +153,16 @@ func (h *host) readPorts() error {
 	return err
 }
 
-// portsOf lists the ports that an instance's table leads to its bridge.
+// portsOf lists the ports that an instance's table leads to its bridge. A table of
+// an earlier Berth has none.
 func (h *host) portsOf(table *nftables.Table) ([]hostPort, error) {
-	elements, err := h.nft.conn.GetSetElements(portSet(table))
-	if errors.Is(err, unix.ENOENT) {
+	sets, err := h.nft.conn.GetSets(table)
+	if err == nil && !slices.ContainsFunc(sets, func(s *nftables.Set) bool { return s.Name == portSet(table).Name }) {
 		return nil, nil
+	}
+	var elements []nftables.SetElement
+	if err == nil {
+		elements, err = h.nft.conn.GetSetElements(portSet(table))
 	}
 	if err != nil {
 		return nil, explain("list the mapped ports in nftables table "+table.Name, err)

@@ -9,7 +9,8 @@
 //	err=TEXT             print a line to stderr
 //	lines=N              print N numbered lines
 //	drip=N               print numbered lines for ever, N a second
-//	serve=PORT           answer HTTP: GET /dial?to=HOST:PORT, /env, /ip, else "ok",
+//	serve=PORT           answer HTTP: GET /dial?to=HOST:PORT, /env, /ip,
+//	                     /metadata?path=PATH (see metadata.go), else "ok",
 //	                     until SIGTERM
 //	sleep=DURATION       wait
 //	wait                 wait for SIGTERM, say so, exit 0
@@ -191,6 +192,8 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "connected")
 	case "/env":
 		fmt.Fprintln(w, strings.Join(os.Environ(), "\n"))
+	case "/metadata":
+		metadata(w, r)
 	case "/ip":
 		fmt.Fprintln(w, r.RemoteAddr)
 	default:
