@@ -228,7 +228,7 @@ type Exec struct {
 }
 
 // Streams are a command's input and output while it runs. A writer that takes
-// its time makes the command wait.
+// its time makes the command wait. Both may be written at the same time.
 type Streams struct {
 	// Stdin may be nil. The end of it is the end of the command's input, but of a
 	// terminal. A Read may be under way when the command has ended, and what it

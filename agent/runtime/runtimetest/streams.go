@@ -1,7 +1,6 @@
 package runtimetest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,12 +110,12 @@ func (r *suite) streams(t *testing.T) {
 	if s.failed != nil || s.code != 0 || s.out.String() != "a\n" {
 		t.Errorf("without input: exit code %d, %v, %q", s.code, s.failed, s.out)
 	}
-	var out bytes.Buffer
-	code, err := r.ExecStreams(ctx, id, runtime.Exec{Args: []string{program, "input", "exit=3"}}, runtime.Streams{Stdout: &out, Stderr: &out})
-	if err != nil || code != 3 || out.Len() > 0 {
-		t.Errorf("nil input: exit code %d, %v, %q", code, err, &out)
+	out := newScreen()
+	code, err := r.ExecStreams(ctx, id, runtime.Exec{Args: []string{program, "input", "exit=3"}}, runtime.Streams{Stdout: out, Stderr: out})
+	if err != nil || code != 3 || out.String() != "" {
+		t.Errorf("nil input: exit code %d, %v, %q", code, err, out)
 	}
-	if _, err := r.ExecStreams(ctx, "absent", runtime.Exec{Args: []string{program}}, runtime.Streams{Stdout: &out, Stderr: &out}); !errors.Is(err, runtime.ErrNotFound) {
+	if _, err := r.ExecStreams(ctx, "absent", runtime.Exec{Args: []string{program}}, runtime.Streams{Stdout: out, Stderr: out}); !errors.Is(err, runtime.ErrNotFound) {
 		t.Errorf("in no container: %v", err)
 	}
 	// Cut off by who asked.
