@@ -86,7 +86,7 @@ func answerTo(r *request, err error) *answer {
 			}
 		}
 	}
-	if a.status >= 500 {
+	if a.status >= 500 && api.ErrorFault() != smithy.FaultClient {
 		a.cause = err
 	}
 	if x, ok := api.(smithy.Serializable); ok && r.service != nil {

@@ -98,7 +98,7 @@ func (x restSyntax) output(w http.ResponseWriter, b *binder, r *request, op *ope
 	if bound.payload != nil {
 		return x.writePayload(w, b, r, bound, status, v.Field(bound.payload.index))
 	}
-	if len(bound.fields) == 0 {
+	if r.Method == http.MethodHead || bound.empty(v) && (len(bound.fields) == 0 || r.syntax == RESTXML && op.root == "") {
 		w.WriteHeader(status)
 		return nil
 	}
@@ -121,6 +121,16 @@ func (x restSyntax) output(w http.ResponseWriter, b *binder, r *request, op *ope
 	}
 	send(w, status, media, body)
 	return nil
+}
+
+// empty reports whether no member of the body is set in v.
+func (x *binding) empty(v reflect.Value) bool {
+	for _, i := range x.fields {
+		if !unset(v.Field(i)) {
+			return false
+		}
+	}
+	return true
 }
 
 // rootSchema is the schema whose name the root element of an output has.
