@@ -219,6 +219,10 @@ func (t *task) startAll() {
 func (t *task) create(i int) {
 	c, l := t.plan.containers[i], &t.live[i]
 	spec, err := t.plan.spec(c, *l.image, t.dir, t.netNS(i))
+	var finish func() error
+	if err == nil {
+		finish, err = t.linked(i, &spec)
+	}
 	if err != nil {
 		t.containerFailed(t.launching, i, "CannotCreateContainerError: "+err.Error())
 		return
@@ -234,6 +238,9 @@ func (t *task) create(i int) {
 		t.a.release()
 		select {
 		case <-t.attached:
+			if err == nil {
+				err = finish()
+			}
 		case <-ctx.Done():
 		}
 		return func() {

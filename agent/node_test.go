@@ -243,8 +243,10 @@ func TestNetworkModes(t *testing.T) {
 	n.importProbe()
 	p := freePorts(t, 4)
 	a, b, c, d := strings.Repeat("a", 32), strings.Repeat("b", 32), strings.Repeat("c", 32), strings.Repeat("d", 32)
+	web := probe("web", "serve=80")
+	web.Links = []string{"db:database"}
 	tasks := []state.Assignment{
-		order(a, types.NetworkModeBridge, map[string][]state.PortBinding{"web": {lead(p[0], 80)}}, probe("web", "serve=80"), probe("db", "serve=5432")),
+		order(a, types.NetworkModeBridge, map[string][]state.PortBinding{"web": {lead(p[0], 80)}}, web, probe("db", "serve=5432")),
 		order(b, types.NetworkModeBridge, map[string][]state.PortBinding{"web": {lead(p[1], 80)}}, probe("web", "serve=80")),
 		order(c, types.NetworkModeHost, nil, probe("web", fmt.Sprint("serve=", p[2]))),
 		order(d, types.NetworkModeNone, nil, probe("web", "serve=80")),
@@ -307,6 +309,11 @@ func TestNetworkModes(t *testing.T) {
 		}
 		if status, text := n.get(at(p[0], fmt.Sprintf("/dial?to=%s:5432", db))); status != 200 {
 			t.Errorf("web doesn't reach db at %s: %s", db, text)
+		}
+		for _, name := range []string{"db", "database"} {
+			if status, text := n.get(at(p[0], "/dial?to="+name+":5432")); status != 200 {
+				t.Errorf("web doesn't reach db by its link as %s: %s", name, text)
+			}
 		}
 		foreign(p[0], uri(p[1]))
 		foreign(p[1], uri(p[0]))
