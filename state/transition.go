@@ -28,6 +28,9 @@ func (t *Task) To(next TaskState, at time.Time) error {
 		once(&t.StoppingAt, t.StoppedAt)
 		for i := range t.Containers {
 			t.Containers[i].Last = Stopped
+			if t.Containers[i].ExecAgent != "" {
+				t.Containers[i].ExecAgent = ExecAgentStopped
+			}
 		}
 	}
 	return nil
