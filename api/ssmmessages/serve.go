@@ -30,23 +30,23 @@ func (s *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, hangUp := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer hangUp()
-	n, first := s.redeem(id, open.TokenValue, hangUp)
+	n, number := s.redeem(id, open.TokenValue, hangUp)
 	if n == nil {
 		s.cfg.Log.Warn("a data channel was refused: there is no such session, or its token was used before or is another", "session", id, "from", r.RemoteAddr)
 		socket.Refuse("the session is unknown or its token is not good")
 		return
 	}
-	if first {
+	if number == 1 {
 		go func() {
 			defer s.work.Done()
 			n.run(open.Mode)
 		}()
 	}
-	n.serve(ctx, socket)
+	n.serve(ctx, socket, number)
 }
 
-// serve moves the session's frames over a connection.
-func (n *session) serve(ctx context.Context, socket *datachannel.Socket) {
+// serve moves the session's frames over its connection of a number.
+func (n *session) serve(ctx context.Context, socket *datachannel.Socket, number int) {
 	n.serving.Lock()
 	defer n.serving.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
@@ -63,8 +63,8 @@ func (n *session) serve(ctx context.Context, socket *datachannel.Socket) {
 	}
 	n.all.mu.Lock()
 	defer n.all.mu.Unlock()
-	if n.all.open[n.ID] != n || n.offered {
-		return // it is over, or the client is about to come back
+	if n.all.open[n.ID] != n || n.connections != number {
+		return // it is over, or the client is back already
 	}
 	n.away.Stop()
 	n.away = time.AfterFunc(resumeTime, func() { n.leave(errAway) })

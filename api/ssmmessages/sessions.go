@@ -90,11 +90,12 @@ type session struct {
 	serving sync.Mutex // held by the connection that is served
 
 	// Guarded by all.mu:
-	token   [sha256.Size]byte // of the one that is good, if any
-	offered bool              // token is good
-	begun   bool
-	hangUp  context.CancelFunc // ends the connection, if there is one
+	token   [sha256.Size]byte  // of the one that is good, if any
+	offered bool               // token is good
+	hangUp  context.CancelFunc // ends the connection, if there was one
 	away    *time.Timer        // ends the session when its client doesn't come
+	// connections is how many there were; with the first one it began.
+	connections int
 }
 
 // New returns no sessions.
@@ -184,14 +185,15 @@ func (n *session) offer() string {
 }
 
 // redeem finds the session of a token, and makes the token worthless. The
-// connection that brings it is the session's from now on.
-func (s *Sessions) redeem(id, token string, hangUp context.CancelFunc) (n *session, first bool) {
+// connection that brings it is the session's from now on, and has a number, from
+// 1 on.
+func (s *Sessions) redeem(id, token string, hangUp context.CancelFunc) (n *session, number int) {
 	sum := sha256.Sum256([]byte(token))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n = s.open[id]
 	if n == nil || !n.offered || subtle.ConstantTimeCompare(sum[:], n.token[:]) != 1 || n.ctx.Err() != nil {
-		return nil, false
+		return nil, 0
 	}
 	n.offered = false
 	n.away.Stop()
@@ -199,12 +201,11 @@ func (s *Sessions) redeem(id, token string, hangUp context.CancelFunc) (n *sessi
 		n.hangUp() // the one before is dead, and doesn't know it yet
 	}
 	n.hangUp = hangUp
-	first = !n.begun
-	n.begun = true
-	if first {
+	n.connections++
+	if n.connections == 1 {
 		s.work.Add(1) // here, where Close doesn't wait yet
 	}
-	return n, first
+	return n, n.connections
 }
 
 // leave ends a session for a reason. One that never began is forgotten.
@@ -212,7 +213,7 @@ func (n *session) leave(why error) {
 	n.end(why)
 	n.all.mu.Lock()
 	defer n.all.mu.Unlock()
-	if !n.begun {
+	if n.connections == 0 {
 		n.forget()
 	}
 }
