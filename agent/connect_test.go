@@ -15,7 +15,10 @@ import (
 // first container.
 func inMode(mode types.NetworkMode, hostPort int32) func(*state.Assignment) {
 	return func(as *state.Assignment) {
-		as.Task.NetworkMode, as.Interface = mode, state.Interface{}
+		as.Task.NetworkMode = mode
+		if mode != types.NetworkModeAwsvpc {
+			as.Interface = state.Interface{}
+		}
 		for i, d := range as.Definition.V.ContainerDefinitions {
 			c := state.Container{Name: *d.Name, ID: *d.Name}
 			if i == 0 && hostPort > 0 {
@@ -30,11 +33,7 @@ func TestModes(t *testing.T) {
 	for mode, netns := range map[types.NetworkMode]string{types.NetworkModeBridge: "/netns/", types.NetworkModeHost: runtime.HostNS, types.NetworkModeNone: "", types.NetworkModeAwsvpc: "/netns/eni-"} {
 		t.Run(string(mode), func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
-				edit := inMode(mode, 8080)
-				if mode == types.NetworkModeAwsvpc {
-					edit = func(as *state.Assignment) { as.Task.NetworkMode = mode }
-				}
-				id := w.runWith(edit, define("a"), define("b"))
+				id := w.runWith(inMode(mode, 8080), define("a"), define("b"))
 				w.wantState(id, state.Running)
 				w.host.mu.Lock()
 				seen := map[string]bool{}

@@ -41,6 +41,8 @@ func TestAnyOrder(t *testing.T) {
 	})
 }
 
+var anyMode = rapid.SampledFrom([]types.NetworkMode{types.NetworkModeAwsvpc, types.NetworkModeAwsvpc, types.NetworkModeBridge, types.NetworkModeHost, types.NetworkModeNone})
+
 // play does one random thing after another.
 func (w *world) play(t *rapid.T) {
 	ids := func() []string { return slices.Sorted(maps.Keys(w.tasks)) }
@@ -55,7 +57,7 @@ func (w *world) play(t *rapid.T) {
 			if len(w.tasks) > 4 {
 				t.Skip("enough")
 			}
-			w.runWith(nil, w.anyContainers(t)...)
+			w.runWith(inMode(anyMode.Draw(t, "mode"), 0), w.anyContainers(t)...)
 		},
 		"stop": func(t *rapid.T) { w.stop(some(t)) },
 		"exit": func(t *rapid.T) {
@@ -173,7 +175,8 @@ func (w *world) guard() {
 		if w.host.starts[s.ID] > 0 {
 			w.t.Errorf("%s is started again", s.ID)
 		}
-		if w.host.enis["eni-"+s.Sandbox] == "" || !w.host.followed[s.ID] {
+		eni, needs := strings.CutPrefix(s.NetNS, "/netns/")
+		if needs && w.host.enis[eni] == "" || !w.host.followed[s.ID] {
 			w.t.Errorf("%s is started without its interface or with nobody following its output", s.ID)
 		}
 		var p progress

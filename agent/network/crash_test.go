@@ -58,13 +58,19 @@ func workUntilKilled(work string) error {
 			for {
 				i := w.Interfaces[rand.IntN(len(w.Interfaces))]
 				var err error
-				switch rand.IntN(5) {
+				switch rand.IntN(8) {
 				case 0, 1, 2:
 					fmt.Println("attach", i.ENI)
 					_, err = n.Attach(bg, "task-"+i.ENI, i)
 				case 3:
 					fmt.Println("detach", i.ENI)
 					err = n.Detach(bg, i.ENI)
+				case 4, 5:
+					fmt.Println("join", i.ENI)
+					_, err = n.Join(bg, "task-"+i.ENI, i.ENI, guestPorts(w.Interfaces, i.ENI))
+				case 6:
+					fmt.Println("leave", i.ENI)
+					err = n.Leave(bg, i.ENI)
 				default:
 					fmt.Println("configure")
 					err = n.Configure(bg, w.Plans[rand.IntN(2)])
@@ -77,6 +83,12 @@ func workUntilKilled(work string) error {
 		}()
 	}
 	return <-errs
+}
+
+// guestPorts is the port of a container that has the name of an interface.
+func guestPorts(all []state.Interface, eni string) []state.PortBinding {
+	i := slices.IndexFunc(all, func(i state.Interface) bool { return i.ENI == eni })
+	return []state.PortBinding{binding("tcp", int32(8000+i), 80, 1)}
 }
 
 // TestKilledAnywhere kills processes in the middle of their work; each next one
@@ -125,6 +137,15 @@ func TestKilledAnywhere(t *testing.T) {
 		demandConsistent(t, n)
 		l.attach(n, a, b, far)
 		must(t, n.Configure(bg, final))
+		guests := map[string]guest{}
+		for _, i := range work.Interfaces {
+			guests[i.ENI] = l.join(n, i.ENI, guestPorts(work.Interfaces, i.ENI)...)
+			serve(t, guests[i.ENI].ns, 80)
+		}
+		for _, i := range work.Interfaces {
+			reaches(t, l.host, loopback, int(guestPorts(work.Interfaces, i.ENI)[0].HostPort))
+			must(t, n.Leave(bg, i.ENI))
+		}
 		serve(t, a.ns, 80)
 		serve(t, far.ns, 80)
 		reaches(t, b.ns, a.Address, 80)
@@ -185,7 +206,18 @@ func demandConsistent(t *testing.T, n *Network) {
 		}
 		private, err := n.host.routes(unix.RT_TABLE_MAIN, v.link)
 		must(t, err)
-		if len(private) != len(v.ports) {
+		reached := len(v.ports)
+		if v.id == bridgeID {
+			reached = 0
+			mapped, err := v.gates.readMapped()
+			must(t, err)
+			lead, err := n.host.portsOf(n.host.table)
+			must(t, err)
+			if len(lead) != len(mapped) || len(mapped) > len(v.ports) {
+				t.Errorf("the host leads ports %v to the bridge, which sends %v to %d containers", lead, mapped, len(v.ports))
+			}
+		}
+		if len(private) != reached {
 			t.Errorf("the host routes %d addresses of %s, there are %d interfaces", len(private), v.id, len(v.ports))
 		}
 	}
