@@ -14,7 +14,13 @@ func (s *Server) detect(r *request) error {
 	scope := scopeOf(r.Request)
 	r.syntax = JSON // in which errors are answered until we know better
 	if protocol := r.Header.Get("Smithy-Protocol"); protocol != "" {
-		r.service = s.named(scope.service, r.Host)
+		if r.service = s.named(scope.service, r.Host); r.service == nil { // unsigned, and by no name: the path has one
+			for _, x := range s.Services {
+				if x.desc.Target != "" && strings.Contains(r.URL.Path, "/service/"+x.desc.Target+"/") {
+					r.service = x
+				}
+			}
+		}
 		if protocol != "rpc-v2-cbor" || r.service == nil || !r.service.speaks(CBOR) {
 			return unspoken(r, protocol)
 		}

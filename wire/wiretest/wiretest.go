@@ -52,6 +52,16 @@ func Serve(t testing.TB, services ...*wire.Service) (url string, cfg aws.Config)
 	}
 }
 
+// ServeAny serves the services as Serve does, to anybody: who asks is the root of Account,
+// whatever the signature. It returns the URL.
+func ServeAny(t testing.TB, services ...*wire.Service) string {
+	t.Helper()
+	srv := httptest.NewServer(&wire.Server{Services: services, Authenticate: wire.AcceptAny(Account, Region),
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
 // Corpus sends s each request of the SDK's module that s implements, with every
 // member filled with AWS's placeholders. Whatever the handlers make of those, a request
 // must be understood: no parameter unknown, no value of a wrong kind, no failure of

@@ -71,7 +71,7 @@ type api struct {
 			ResponseCode       int
 		}
 	}
-	Shapes     map[string]*shape
+	Shapes map[string]*shape
 }
 
 type ref struct {
