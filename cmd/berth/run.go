@@ -26,12 +26,16 @@ import (
 	"github.com/berth/berth/agent/metadata"
 	"github.com/berth/berth/agent/network"
 	"github.com/berth/berth/agent/runtime/crun"
+	"github.com/berth/berth/api/cloudwatch"
 	"github.com/berth/berth/api/ec2"
 	"github.com/berth/berth/api/ecs"
+	"github.com/berth/berth/api/eks"
 	"github.com/berth/berth/api/logs"
+	"github.com/berth/berth/api/s3"
 	"github.com/berth/berth/api/ssm"
 	"github.com/berth/berth/api/ssmmessages"
 	"github.com/berth/berth/api/sts"
+	"github.com/berth/berth/blobstore"
 	"github.com/berth/berth/control"
 	"github.com/berth/berth/control/dispatch"
 	"github.com/berth/berth/control/nodes"
@@ -39,6 +43,7 @@ import (
 	"github.com/berth/berth/instance"
 	"github.com/berth/berth/local"
 	"github.com/berth/berth/logstore"
+	"github.com/berth/berth/metricstore"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/store/etcd"
@@ -71,6 +76,8 @@ type berth struct {
 
 	store   *store.Store
 	logs    *logstore.Store
+	blobs   *blobstore.Store
+	metrics *metricstore.Store
 	runtime *crun.Runtime
 	network *network.Network
 	answers *metadata.Server
@@ -118,7 +125,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read where the last start listened: %w (remove that file: it is written at each start)", err)
 	}
-	for _, part := range []string{"store", "logs", "runtime", "node"} {
+	for _, part := range []string{"store", "logs", "blobs", "metrics", "runtime", "node"} {
 		if err := b.instance.MakePrivate(part); err != nil {
 			return nil, err
 		}
@@ -168,6 +175,14 @@ func (b *berth) openNode(ctx context.Context) error {
 		return err
 	}
 	b.closer = append(b.closer, b.logs.Close)
+	if b.blobs, err = blobstore.Open(b.instance.Path("blobs"), time.Now); err != nil {
+		return err
+	}
+	b.closer = append(b.closer, b.blobs.Close)
+	if b.metrics, err = metricstore.Open(b.instance.Path("metrics"), time.Now); err != nil {
+		return err
+	}
+	b.closer = append(b.closer, b.metrics.Close)
 	if b.runtime, err = crun.Open(ctx, crun.Config{Root: b.instance.Path("runtime"), Instance: b.instance.ID, Log: b.log.With("part", "runtime")}); err != nil {
 		return err
 	}
@@ -231,6 +246,9 @@ func (b *berth) serve(ctx context.Context) error {
 		{wire.Logs, lines},
 		{wire.SSM, ssm.New(b.sessions)},
 		{wire.STS, sts.New()},
+		{wire.S3, s3.New(b.blobs)},
+		{wire.CloudWatch, cloudwatch.New(b.metrics, time.Now)},
+		{wire.EKS, eks.New()},
 	} {
 		service, err := wire.NewService(s.description, s.service)
 		if err != nil {

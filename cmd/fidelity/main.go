@@ -11,9 +11,12 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/berth/berth/api/cloudwatch"
 	"github.com/berth/berth/api/ec2"
 	"github.com/berth/berth/api/ecs"
+	"github.com/berth/berth/api/eks"
 	"github.com/berth/berth/api/logs"
+	"github.com/berth/berth/api/s3"
 	"github.com/berth/berth/api/ssm"
 	"github.com/berth/berth/api/sts"
 	"github.com/berth/berth/internal/fidelity"
@@ -32,6 +35,9 @@ func services() []chapter {
 		{"Amazon EC2", ec2.Ledger(), ec2.Inputs()},
 		{"Amazon CloudWatch Logs", logs.Ledger(), logs.Inputs()},
 		{"AWS Systems Manager", ssm.Ledger(), ssm.Inputs()},
+		{"Amazon S3", s3.Ledger(), s3.Inputs()},
+		{"Amazon CloudWatch", cloudwatch.Ledger(), cloudwatch.Inputs()},
+		{"Amazon EKS", eks.Ledger(), eks.Inputs()},
 		{"AWS STS", sts.Ledger(), sts.Inputs()},
 	}
 }
