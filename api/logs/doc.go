@@ -5,7 +5,7 @@
 // It owns AWS's rules: limits, error texts and tokens. What is kept, in which order,
 // and for how long, is package logstore's. The two languages are packages of their
 // own, which know neither store nor request: pattern (filter patterns) and insights
-// (queries). Constraints of AWS's model (required members, lengths, patterns) are
+// (queries); event reads JSON for both. Constraints of AWS's model (required members, lengths, patterns) are
 // checked by package wire before a method is called. What becomes of each field is
 // in fidelity.txt.
 //

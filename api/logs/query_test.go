@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
@@ -169,6 +170,7 @@ func TestQueriesOutliveTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, cfg := wiretest.Serve(t, service)
+	cfg.HTTPClient = near{awshttp.NewBuildableClient()}
 	got := results(t, cwl.NewFromConfig(cfg), q.QueryId)
 	if got.Status != types.QueryStatusComplete || *got.Results[0][0].Value != "45" {
 		t.Errorf("%s: %v", got.Status, got.Results)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/smithy-go"
@@ -50,7 +52,20 @@ func serve(t *testing.T, now func() time.Time) (*cwl.Client, string, *logstore.S
 		t.Fatal(err)
 	}
 	url, cfg := wiretest.Serve(t, service)
+	cfg.HTTPClient = near{awshttp.NewBuildableClient()}
 	return cwl.NewFromConfig(cfg), url, store
+}
+
+// near hides the WriteTo of the SDK's request bodies, which fails once an answer
+// has begun: a server as near as this one then loses its connection (package
+// client has the whole story).
+type near struct{ *awshttp.BuildableClient }
+
+func (n near) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return n.BuildableClient.Do(r)
 }
 
 // ok fails the test for an error.

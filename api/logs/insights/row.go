@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/berth/berth/api/logs/event"
 )
 
 // Event is a log event. Times are in ms since 1970.
@@ -133,12 +135,12 @@ func Fields(e Event, p Pointer) map[string]string {
 // until it returns false. A name that begins with @ gets another. Of two with a name
 // the first counts.
 func discover(message string, found func(name string, v value) bool) {
-	start := strings.IndexByte(message, '{')
-	if start < 0 || strings.TrimSpace(message[:start]) != "" || !gjson.Valid(message) {
+	object, ok := event.Object(message)
+	if !ok {
 		return
 	}
 	left := maxFields
-	flatten("", gjson.Parse(message), 0, func(name string, v value) bool {
+	flatten("", object, func(name string, v value) bool {
 		if strings.HasPrefix(name, "@") {
 			name = "@" + name
 		}
@@ -147,12 +149,9 @@ func discover(message string, found func(name string, v value) bool) {
 	})
 }
 
-// maxDepth is how deep properties are looked for.
-const maxDepth = 64
-
 // flatten walks the values that are neither objects nor arrays, until found
 // returns false.
-func flatten(prefix string, v gjson.Result, depth int, found func(name string, v value) bool) bool {
+func flatten(prefix string, v gjson.Result, found func(name string, v value) bool) bool {
 	if !v.IsObject() && !v.IsArray() {
 		switch v.Type {
 		case gjson.String:
@@ -165,9 +164,6 @@ func flatten(prefix string, v gjson.Result, depth int, found func(name string, v
 		}
 		return found(prefix, truthOf(v.Type == gjson.True))
 	}
-	if depth == maxDepth {
-		return true
-	}
 	more, i := true, 0
 	v.ForEach(func(k, x gjson.Result) bool {
 		name := k.Str
@@ -178,7 +174,7 @@ func flatten(prefix string, v gjson.Result, depth int, found func(name string, v
 		if prefix != "" {
 			name = prefix + "." + name
 		}
-		more = flatten(name, x, depth+1, found)
+		more = flatten(name, x, found)
 		return more
 	})
 	return more

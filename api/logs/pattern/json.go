@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/berth/berth/api/logs/event"
 )
 
 // condition is a node of a JSON pattern's expression.
@@ -35,14 +37,8 @@ type step struct {
 // matchJSON applies the condition to a message that is a JSON object; others do
 // not match.
 func matchJSON(c condition, message string) bool {
-	i := 0
-	for i < len(message) && (message[i] == ' ' || message[i] == '\t' || message[i] == '\n' || message[i] == '\r') {
-		i++
-	}
-	if i == len(message) || message[i] != '{' || !gjson.Valid(message) {
-		return false
-	}
-	return c.holds(gjson.Parse(message))
+	object, ok := event.Object(message)
+	return ok && c.holds(object)
 }
 
 func (e either) holds(event gjson.Result) bool {

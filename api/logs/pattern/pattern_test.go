@@ -210,6 +210,7 @@ func TestHostileMessages(t *testing.T) {
 		{"[a, ..., b]", strings.Repeat(`[a `, 1<<18)},
 		{"[a, ..., b]", strings.Repeat(`"a `, 1<<18)},
 		{"{ $.a.b.c = 1 }", `{"a":` + strings.Repeat(`[`, 1<<17) + strings.Repeat(`]`, 1<<17) + `}`},
+		{"{ $.a NOT EXISTS }", `{"a":` + strings.Repeat(`[`, 1<<20)},
 		{`%[a-z]*[a-z]*[a-z]*x$%`, strings.Repeat("a", 1<<17)},
 	} {
 		p, err := Parse(c.pattern)
