@@ -69,7 +69,8 @@ type Reporter interface {
 	Report(ctx context.Context, reports []state.TaskReport) error
 }
 
-// Config is what an Agent needs. All fields but Starts must be set.
+// Config is what an Agent needs. All fields but Starts, Metadata and MetadataFiles
+// must be set.
 type Config struct {
 	// Dir is the agent's own directory. It keeps a folder for each task in it.
 	Dir string
@@ -81,6 +82,9 @@ type Config struct {
 	Reporter Reporter
 	// Metadata may be nil: then containers are told of no metadata endpoint.
 	Metadata Metadata
+	// MetadataFiles gives containers of container instances a metadata file, as
+	// ECS_ENABLE_CONTAINER_METADATA does with AWS's agent.
+	MetadataFiles bool
 	// Starts is how many containers may be in the making at the same time; 0 is
 	// two for each core.
 	Starts int

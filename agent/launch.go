@@ -223,6 +223,9 @@ func (t *task) create(i int) {
 	if err == nil {
 		finish, err = t.linked(i, &spec)
 	}
+	if err == nil {
+		err = t.metadataFile(i, &spec)
+	}
 	if err != nil {
 		t.containerFailed(t.launching, i, "CannotCreateContainerError: "+err.Error())
 		return
@@ -298,5 +301,6 @@ func (t *task) started(i int, at time.Time) {
 	}
 	if c := &t.p.Containers[i]; c.Last == state.Pending {
 		c.Last, c.StartedAt = state.Running, at
+		t.metadataReady(i)
 	}
 }

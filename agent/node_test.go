@@ -114,7 +114,7 @@ func (n *node) open() {
 	n.must(err)
 	n.answers, err = metadata.Open(metadata.Config{Dir: filepath.Join(n.dir, "metadata"), Log: n.log})
 	n.must(err)
-	n.agent, err = agent.New(agent.Config{Dir: filepath.Join(n.dir, "node"), Node: "n1", Runtime: n.runtime, Network: n.network, Logs: n, Reporter: n, Metadata: n.answers, Log: n.log})
+	n.agent, err = agent.New(agent.Config{Dir: filepath.Join(n.dir, "node"), Node: "n1", Runtime: n.runtime, Network: n.network, Logs: n, Reporter: n, Metadata: n.answers, MetadataFiles: true, Log: n.log})
 	n.must(err)
 	n.work.Go(func() { n.answers.Serve(ctx, n.agent, n.runtime, n.network) })
 	n.work.Go(func() { n.agent.Run(ctx) })
@@ -216,6 +216,19 @@ func (n *node) get(url string) (int, string) {
 	return 0, ""
 }
 
+// dial has the container at a port connect to another, which has started and is
+// about to listen on 5432.
+func (n *node) dial(port int32, to string) (status int, text string) {
+	n.t.Helper()
+	for range 200 {
+		if status, text = n.get(at(port, "/dial?to="+to+":5432")); status == 200 {
+			break
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	return status, text
+}
+
 func freePorts(t *testing.T, count int) (ports []int32) {
 	t.Helper()
 	for range count {
@@ -307,11 +320,15 @@ func TestNetworkModes(t *testing.T) {
 				db = netip.MustParseAddr(x.Networks[0].IPv4Addresses[0])
 			}
 		}
-		if status, text := n.get(at(p[0], fmt.Sprintf("/dial?to=%s:5432", db))); status != 200 {
+		if status, text := n.dial(p[0], db.String()); status != 200 {
 			t.Errorf("web doesn't reach db at %s: %s", db, text)
 		}
+		var file struct{ TaskARN, ContainerName, MetadataFileStatus string }
+		if err := json.Unmarshal([]byte(metadataFile(t, n, p[0])), &file); err != nil || !strings.HasSuffix(file.TaskARN, a) || file.ContainerName != "web" || file.MetadataFileStatus != "READY" {
+			t.Errorf("the metadata file has %+v, %v", file, err)
+		}
 		for _, name := range []string{"db", "database"} {
-			if status, text := n.get(at(p[0], "/dial?to="+name+":5432")); status != 200 {
+			if status, text := n.dial(p[0], name); status != 200 {
 				t.Errorf("web doesn't reach db by its link as %s: %s", name, text)
 			}
 		}
@@ -366,4 +383,14 @@ func TestNetworkModes(t *testing.T) {
 		c.Close()
 		t.Error("the port of a stopped task leads somewhere")
 	}
+}
+
+// metadataFile is the file that a container finds by its environment.
+func metadataFile(t *testing.T, n *node, port int32) string {
+	t.Helper()
+	status, text := n.get(at(port, "/file?env=ECS_CONTAINER_METADATA_FILE"))
+	if status != 200 {
+		t.Fatalf("the metadata file: %d %s", status, text)
+	}
+	return text
 }

@@ -188,7 +188,7 @@ func (t *task) removeAll(ctx context.Context) error {
 	if err := t.disconnect(ctx); err != nil {
 		errs = append(errs, err)
 	}
-	for _, sub := range []string{"etc", "volumes"} {
+	for _, sub := range []string{"etc", "volumes", "metadata"} {
 		if err := os.RemoveAll(filepath.Join(string(t.dir), sub)); err != nil {
 			errs = append(errs, err)
 		}

@@ -10,7 +10,7 @@
 //	lines=N              print N numbered lines
 //	drip=N               print numbered lines for ever, N a second
 //	serve=PORT           answer HTTP: GET /dial?to=HOST:PORT, /env, /ip,
-//	                     /metadata?path=PATH (see metadata.go), else "ok",
+//	                     /metadata?path=PATH, /file?env=NAME (metadata.go), else "ok",
 //	                     until SIGTERM
 //	sleep=DURATION       wait
 //	wait                 wait for SIGTERM, say so, exit 0
@@ -194,6 +194,8 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, strings.Join(os.Environ(), "\n"))
 	case "/metadata":
 		metadata(w, r)
+	case "/file":
+		file(w, r)
 	case "/ip":
 		fmt.Fprintln(w, r.RemoteAddr)
 	default:

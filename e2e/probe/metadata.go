@@ -30,3 +30,13 @@ func metadata(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(res.StatusCode)
 	io.Copy(w, res.Body)
 }
+
+// file passes on the file that an environment variable names.
+func file(w http.ResponseWriter, r *http.Request) {
+	b, err := os.ReadFile(os.Getenv(r.URL.Query().Get("env")))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	w.Write(b)
+}
