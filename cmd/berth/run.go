@@ -61,6 +61,7 @@ type Config struct {
 	PublicPool       netip.Prefix // zero: the instance's own part of loopback
 	Verify           bool
 	StoppedRetention time.Duration
+	MetadataFiles    bool // for containers of container instances
 	Log              *slog.Logger
 }
 
@@ -141,7 +142,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	}
 	reports := dispatch.New(b.store, time.Now, b.log.With("part", "dispatch"))
 	if b.agent, err = agent.New(agent.Config{
-		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Reporter: reports, Metadata: b.answers,
+		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Reporter: reports, Metadata: b.answers, MetadataFiles: cfg.MetadataFiles,
 		Log: b.log.With("part", "agent"),
 	}); err != nil {
 		return nil, err

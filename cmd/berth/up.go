@@ -26,17 +26,18 @@ import (
 
 // up starts Berth.
 type up struct {
-	Listen           string        `default:"127.0.0.1:4566" help:"Where the AWS APIs listen (${default}). Loopback only, until there is TLS." placeholder:"ADDR"`
-	AccountID        string        `name:"account-id" default:"123456789012" help:"The AWS account that this installation is (${default})." placeholder:"ID"`
-	Region           string        `default:"us-east-1" help:"The region of AWS that this installation is (${default}): its default VPC is made at the start." placeholder:"NAME"`
-	CPUOvercommit    float64       `name:"cpu-overcommit" default:"1" help:"Place tasks on so many times the host's CPU (${default}). Limits inside a task stay hard." placeholder:"FACTOR"`
-	MemoryOvercommit float64       `name:"memory-overcommit" default:"1" help:"Place tasks on so many times the host's memory (${default}). Limits inside a task stay hard." placeholder:"FACTOR"`
-	PublicPool       string        `name:"public-pool" help:"Where public addresses are taken from. By default a part of 127.0.0.0/8, for this host alone." placeholder:"CIDR"`
-	Credentials      string        `enum:"verify,any" default:"verify" help:"Whether requests must be signed with this installation's keys: verify, or any (no verification at all: throw-away use only)."`
-	StoppedRetention time.Duration `name:"stopped-retention" default:"1h" help:"How long STOPPED tasks stay visible (${default})." placeholder:"DURATION"`
-	LogLevel         slog.Level    `name:"log-level" default:"info" help:"debug, info, warn or error (${default})." placeholder:"LEVEL"`
-	Detach           bool          `help:"Go to the background once ready. Output goes to berth.log in the data directory."`
-	ReadyFD          int           `name:"ready-fd" hidden:"" help:"File descriptor to write a line to when ready."`
+	Listen            string        `default:"127.0.0.1:4566" help:"Where the AWS APIs listen (${default}). Loopback only, until there is TLS." placeholder:"ADDR"`
+	AccountID         string        `name:"account-id" default:"123456789012" help:"The AWS account that this installation is (${default})." placeholder:"ID"`
+	Region            string        `default:"us-east-1" help:"The region of AWS that this installation is (${default}): its default VPC is made at the start." placeholder:"NAME"`
+	CPUOvercommit     float64       `name:"cpu-overcommit" default:"1" help:"Place tasks on so many times the host's CPU (${default}). Limits inside a task stay hard." placeholder:"FACTOR"`
+	MemoryOvercommit  float64       `name:"memory-overcommit" default:"1" help:"Place tasks on so many times the host's memory (${default}). Limits inside a task stay hard." placeholder:"FACTOR"`
+	PublicPool        string        `name:"public-pool" help:"Where public addresses are taken from. By default a part of 127.0.0.0/8, for this host alone." placeholder:"CIDR"`
+	Credentials       string        `enum:"verify,any" default:"verify" help:"Whether requests must be signed with this installation's keys: verify, or any (no verification at all: throw-away use only)."`
+	ContainerMetadata bool          `name:"container-metadata" env:"ECS_ENABLE_CONTAINER_METADATA" help:"Give containers of launch types EC2 and EXTERNAL a metadata file."`
+	StoppedRetention  time.Duration `name:"stopped-retention" default:"1h" help:"How long STOPPED tasks stay visible (${default})." placeholder:"DURATION"`
+	LogLevel          slog.Level    `name:"log-level" default:"info" help:"debug, info, warn or error (${default})." placeholder:"LEVEL"`
+	Detach            bool          `help:"Go to the background once ready. Output goes to berth.log in the data directory."`
+	ReadyFD           int           `name:"ready-fd" hidden:"" help:"File descriptor to write a line to when ready."`
 }
 
 // Run starts Berth and stays until SIGTERM.
@@ -76,7 +77,7 @@ func (u *up) config(dir string) (Config, error) {
 	cfg := Config{
 		DataDir: dir, Listen: u.Listen, Account: u.AccountID, Region: u.Region,
 		CPUOvercommit: u.CPUOvercommit, MemoryOvercommit: u.MemoryOvercommit,
-		Verify: u.Credentials == "verify", StoppedRetention: u.StoppedRetention,
+		Verify: u.Credentials == "verify", StoppedRetention: u.StoppedRetention, MetadataFiles: u.ContainerMetadata,
 	}
 	host, _, err := net.SplitHostPort(u.Listen)
 	if err != nil {
