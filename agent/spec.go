@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/state"
 )
 
 // The least and the most CPU shares that Linux knows; ECS passes 2 for no
@@ -73,7 +74,7 @@ func (p *plan) env(c *container, img runtime.Image) []string {
 	for _, kv := range [][2]string{
 		{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		{"HOSTNAME", p.hostname},
-		{"AWS_EXECUTION_ENV", "AWS_ECS_FARGATE"},
+		{"AWS_EXECUTION_ENV", executionEnv(p.task)},
 		{"AWS_REGION", p.task.Region},
 		{"AWS_DEFAULT_REGION", p.task.Region},
 	} {
@@ -86,6 +87,15 @@ func (p *plan) env(c *container, img runtime.Image) []string {
 		out[i] = kv[0] + "=" + kv[1]
 	}
 	return out
+}
+
+// executionEnv names the kind of capacity (Amazon ECS Developer Guide, "Amazon
+// ECS environment variables").
+func executionEnv(t *state.Task) string {
+	if t.ContainerInstance != "" {
+		return "AWS_ECS_EC2"
+	}
+	return "AWS_ECS_FARGATE"
 }
 
 // stopSignal is the image's STOPSIGNAL, or SIGTERM.

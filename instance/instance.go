@@ -151,6 +151,13 @@ func ReadKeys(dir string) (Keys, error) {
 	return k, read(filepath.Join(dir, "keys.json"), &k)
 }
 
+// ReadIdentity reads the identity of an installation that may be running.
+func ReadIdentity(dir string) (Identity, error) {
+	var i Identity
+	err := read(filepath.Join(dir, "instance.json"), &i)
+	return i, err
+}
+
 // ReadEndpoint returns where the last start of a directory listened.
 func ReadEndpoint(dir string) (Endpoint, error) {
 	var e Endpoint

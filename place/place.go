@@ -30,7 +30,7 @@ func Load(n *state.Node, tasks func(func(*state.Task) bool)) Candidate {
 	c := Candidate{Node: n}
 	for t := range tasks {
 		if t.Last != state.Stopped {
-			c.Reserve(t.CPU, t.Memory)
+			c.Reserve(t.Reserves())
 		}
 	}
 	return c

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/internal/arn"
 )
 
 // ContainerInstance is a node as capacity of one cluster, for tasks of launch
@@ -30,6 +32,22 @@ type ContainerInstance struct {
 	Connected    bool
 	Version      int64
 	RegisteredAt time.Time
+}
+
+// ARN returns the instance's ARN.
+func (i *ContainerInstance) ARN() string { return InstanceARN(i.Scope, i.Cluster, i.ID) }
+
+// InstanceARN is the ARN of a container instance.
+func InstanceARN(s Scope, cluster, id string) string {
+	return arn.ECS(s.Region, s.Account, "container-instance/"+cluster+"/"+id)
+}
+
+// Clone returns a copy whose slices are its own.
+func (i *ContainerInstance) Clone() *ContainerInstance {
+	c := *i
+	c.Attributes = append([]types.Attribute(nil), i.Attributes...)
+	c.Tags = append([]Tag(nil), i.Tags...)
+	return &c
 }
 
 // Key is "cluster/id".

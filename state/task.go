@@ -1,7 +1,9 @@
 package state
 
 import (
+	"cmp"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -199,6 +201,27 @@ func (t *Task) DefinitionARN() string {
 // ContainerARN returns the ARN of one of its containers.
 func (t *Task) ContainerARN(c *Container) string {
 	return arn.ECS(t.Region, t.Account, "container/"+t.Cluster+"/"+t.ID+"/"+c.ID)
+}
+
+// Reserves is what the task holds of its host, in CPU units and MiB: its own
+// size or, without one, what its containers reserve.
+func (t *Task) Reserves() (cpu, memory int32) {
+	var cpus, memories int32
+	for i := range t.Containers {
+		c := &t.Containers[i]
+		cpus += units(c.CPU)
+		if c.MemoryReservation != "" {
+			memories += units(c.MemoryReservation)
+		} else {
+			memories += units(c.Memory)
+		}
+	}
+	return cmp.Or(t.CPU, cpus), cmp.Or(t.Memory, memories)
+}
+
+func units(text string) int32 {
+	n, _ := strconv.ParseInt(text, 10, 32) // empty is none
+	return int32(n)
 }
 
 // Clone returns a copy whose slices are its own.

@@ -102,7 +102,7 @@ func TestClusterLife(t *testing.T) {
 	refused(t, err, "InvalidParameterException", "Arguments on this idempotent request are inconsistent")
 
 	for i, last := range []state.TaskState{state.Running, state.Pending, state.Provisioning, state.Stopping, state.Stopped} {
-		putTask(t, st, &state.Task{Scope: scope, Cluster: "default", ID: fmt.Sprint("t", i), Last: last, Desired: state.Running})
+		putTask(t, st, &state.Task{Scope: scope, Cluster: "default", ID: fmt.Sprint("t", i), Last: last, LaunchType: types.LaunchTypeFargate, Desired: state.Running})
 	}
 	shown := must(client.DescribeClusters(ctx, &ecs.DescribeClustersInput{
 		Clusters: []string{"default", *made.ClusterArn, "other"}, Include: []types.ClusterField{"STATISTICS", "SETTINGS", "TAGS"},

@@ -119,6 +119,9 @@ func (s *Service) DeleteCluster(ctx context.Context, in *ecs.DeleteClusterInput)
 				return &types.ClusterContainsTasksException{Message: aws.String("The Cluster cannot be deleted while Tasks are active.")}
 			}
 		}
+		for range store.Instances.List(tx, c.Scope, c.Name+"/") {
+			return &types.ClusterContainsContainerInstancesException{Message: aws.String("The Cluster cannot be deleted while Container Instances are active or draining.")}
+		}
 		c.Status, c.DeletedAt = clusterInactive, s.now()
 		return nil
 	})
@@ -320,13 +323,19 @@ func renderCluster(v store.View, c *state.Cluster, include ...types.ClusterField
 		Statistics:                      []types.KeyValuePair{},
 		Tags:                            []types.Tag{},
 	}
+	counts := map[string]int32{} // of tasks by "running" or "pending" and launch type
 	for t := range store.Tasks.List(v, c.Scope, c.Name+"/") {
 		switch {
 		case t.Last == state.Running:
 			out.RunningTasksCount++
+			counts["running"+string(t.LaunchType)]++
 		case t.Last < state.Running:
 			out.PendingTasksCount++
+			counts["pending"+string(t.LaunchType)]++
 		}
+	}
+	for range store.Instances.List(v, c.Scope, c.Name+"/") {
+		out.RegisteredContainerInstancesCount++
 	}
 	for _, f := range include {
 		switch f {
@@ -337,7 +346,7 @@ func renderCluster(v store.View, c *state.Cluster, include ...types.ClusterField
 		case types.ClusterFieldTags:
 			out.Tags = tagsOf(c.Tags)
 		case types.ClusterFieldStatistics:
-			out.Statistics = clusterStatistics(&out)
+			out.Statistics = clusterStatistics(counts)
 		case types.ClusterFieldAttachments:
 			out.Attachments = []types.Attachment{}
 			if len(out.CapacityProviders) > 0 {
@@ -349,19 +358,11 @@ func renderCluster(v store.View, c *state.Cluster, include ...types.ClusterField
 }
 
 // clusterStatistics are the counts by launch type (SDK, types.Cluster.Statistics).
-// All tasks here are Fargate's.
-func clusterStatistics(c *types.Cluster) []types.KeyValuePair {
+func clusterStatistics(tasks map[string]int32) []types.KeyValuePair {
 	var out []types.KeyValuePair
 	for _, kind := range []string{"EC2", "Fargate", "External"} {
 		for _, status := range []string{"running", "pending"} {
-			n := int32(0)
-			if kind == "Fargate" {
-				n = c.RunningTasksCount
-				if status == "pending" {
-					n = c.PendingTasksCount
-				}
-			}
-			out = append(out, statistic(status+kind+"TasksCount", n))
+			out = append(out, statistic(status+kind+"TasksCount", tasks[status+strings.ToUpper(kind)]))
 		}
 		for _, status := range []string{"active", "draining"} {
 			out = append(out, statistic(status+kind+"ServiceCount", 0))

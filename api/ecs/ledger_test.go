@@ -43,8 +43,8 @@ func TestCheckRefusesByName(t *testing.T) {
 		{"secrets", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) {
 			c.Secrets = []types.Secret{{Name: aws.String("A"), ValueFrom: aws.String("arn:…")}}
 		}), "ClientException: containerDefinitions[0].secrets[0] is not supported: secrets are not built yet."},
-		{"AWS refuses first", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) { c.Privileged = aws.Bool(true) }),
-			"ClientException: Fargate requires that the 'privileged' setting be 'false'."},
+		{"AWS refuses first", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) { c.Hostname = aws.String("h") }),
+			"ClientException: hostname is not supported on container when networkMode=awsvpc."},
 		{"RunTask", "RunTask", &ecs.RunTaskInput{TaskDefinition: aws.String("a"), EnableExecuteCommand: true}, ""},
 		{"the log of ECS Exec", "CreateCluster", &ecs.CreateClusterInput{Configuration: &types.ClusterConfiguration{
 			ExecuteCommandConfiguration: &types.ExecuteCommandConfiguration{KmsKeyId: aws.String("k")},

@@ -76,7 +76,17 @@ func (s *Service) tagged(v store.View, c wire.Caller, ref *string) (tagged, erro
 			changed.Tags = tags
 			store.Tasks.Put(tx, changed)
 		}}, nil
-	case "service", "container-instance", "capacity-provider", "task-set":
+	case "container-instance":
+		i, ok := store.Instances.Get(v, scopeOf(c).Key(name))
+		if !ok {
+			return tagged{}, invalid("The specified container instance does not exist. Specify a valid cluster, container instance ID and try again.")
+		}
+		return tagged{i.Tags, func(tx *store.Tx, tags []state.Tag) {
+			changed := i.Clone()
+			changed.Tags = tags
+			store.Instances.Put(tx, changed)
+		}}, nil
+	case "service", "capacity-provider", "task-set":
 		return tagged{}, &types.ResourceNotFoundException{Message: aws.String("The specified " + strings.ReplaceAll(kind, "-", " ") + " does not exist.")}
 	}
 	return tagged{}, invalid("Invalid identifier: %s has no tags.", *ref)

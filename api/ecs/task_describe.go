@@ -141,6 +141,17 @@ func (s *Service) ListTasks(ctx context.Context, in *ecs.ListTasksInput) (*ecs.L
 		name := *in.ServiceName
 		group = "service:" + name[strings.LastIndex(name, "/")+1:]
 	}
+	instance := ""
+	if in.ContainerInstance != nil {
+		i, err := s.instance(view, caller, cluster, *in.ContainerInstance)
+		if err != nil {
+			return nil, err
+		}
+		if i == nil {
+			return nil, invalid("The referenced container instance was not found.")
+		}
+		instance = i.ID
+	}
 	var arns []string
 	for t := range store.Tasks.List(view, cluster.Scope, cluster.Name+"/") {
 		if t.Desired == desired &&
@@ -148,8 +159,7 @@ func (s *Service) ListTasks(ctx context.Context, in *ecs.ListTasksInput) (*ecs.L
 			(in.StartedBy == nil || t.StartedBy == *in.StartedBy) &&
 			(in.LaunchType == "" || t.LaunchType == in.LaunchType) &&
 			(group == "" || t.Group == group) &&
-			// Fargate capacity has no container instances.
-			in.ContainerInstance == nil {
+			(instance == "" || t.ContainerInstance == instance) {
 			arns = append(arns, t.ARN())
 		}
 	}

@@ -94,10 +94,7 @@ func (s *Service) planNetwork(tx *store.Tx, r *run, in *types.NetworkConfigurati
 // writes it all into the transaction, or says why it can't.
 func (s *Service) place(tx *store.Tx, r *run, i int) (*state.Task, *types.Failure) {
 	taskID := id.Hex(16)
-	seed, err := strconv.ParseUint(taskID[:16], 16, 64)
-	if err != nil {
-		panic("a task ID is hexadecimal: " + err.Error())
-	}
+	seed := taskSeed(taskID)
 	var candidates []place.Candidate
 	for n := range store.Nodes.All(tx) {
 		candidates = append(candidates, place.Load(n, store.Tasks.By(tx, store.TasksByNode, n.ID)))
@@ -117,9 +114,11 @@ func (s *Service) place(tx *store.Tx, r *run, i int) (*state.Task, *types.Failur
 		if eni == nil {
 			return nil, &types.Failure{Reason: aws.String("RESOURCE:ENI"), Detail: aws.String(reason)}
 		}
-		task := s.newTask(r, i, taskID, subnet, eni)
-		store.Tasks.Put(tx, task)
-		return task, nil
+		task := s.newTask(r, i, taskID)
+		task.attach(subnet, eni)
+		task.Node, task.Zone = eni.Node, subnet.Zone
+		store.Tasks.Put(tx, task.Task)
+		return task.Task, nil
 	}
 	return nil, &types.Failure{
 		Reason: aws.String("Capacity is unavailable at this time. Please try again later or in a different availability zone."),
@@ -165,26 +164,52 @@ func attachmentID(taskID string) string {
 	return taskID[:8] + "-" + taskID[8:12] + "-4" + taskID[13:16] + "-a" + taskID[17:20] + "-" + taskID[20:]
 }
 
-// newTask is the record of a placed task.
-func (s *Service) newTask(r *run, i int, taskID string, subnet *state.Subnet, eni *state.ENI) *state.Task {
+// taskSeed is a number that differs from task to task.
+func taskSeed(taskID string) uint64 {
+	seed, err := strconv.ParseUint(taskID[:16], 16, 64)
+	if err != nil {
+		panic("a task ID is hexadecimal: " + err.Error())
+	}
+	return seed
+}
+
+// newTask is a task's record in the making.
+type newTask struct{ *state.Task }
+
+// attach gives the task its interface.
+func (t newTask) attach(subnet *state.Subnet, eni *state.ENI) {
+	t.ENI, t.AttachmentID = eni.ID, attachmentID(t.ID)
+	t.Interface = state.Interface{
+		ENI: eni.ID, VPC: eni.VPC, Subnet: eni.Subnet, MAC: eni.MAC, Address: eni.Address,
+		SubnetPrefix: subnet.Prefix, Gateway: subnet.Prefix.Masked().Addr().Next(), Public: eni.Public,
+		PrivateDNS: state.PrivateDNS(subnet.Region, eni.Address),
+	}
+}
+
+// newTask is the record of a task that isn't placed yet.
+func (s *Service) newTask(r *run, i int, taskID string) newTask {
 	t := &state.Task{
 		Scope: scopeOf(r.caller), Cluster: r.cluster.Name, ID: taskID,
-		Family: r.def.Family, Revision: r.def.Revision, LaunchType: types.LaunchTypeFargate,
-		PlatformVersion: r.platform, PlatformFamily: "Linux", Group: r.group, StartedBy: r.startedBy, Tags: r.tags,
-		CPU: r.cpu, Memory: r.mem, EphemeralGiB: 20, Arch: architecture(r.def),
-		Node: eni.Node, Zone: subnet.Zone, ENI: eni.ID, AttachmentID: attachmentID(taskID),
-		Interface: state.Interface{
-			ENI: eni.ID, VPC: eni.VPC, Subnet: eni.Subnet, MAC: eni.MAC, Address: eni.Address,
-			SubnetPrefix: subnet.Prefix, Gateway: subnet.Prefix.Masked().Addr().Next(), Public: eni.Public,
-			PrivateDNS: state.PrivateDNS(subnet.Region, eni.Address),
-		},
+		Family: r.def.Family, Revision: r.def.Revision, LaunchType: r.launch, NetworkMode: r.mode(),
+		Group: r.group, StartedBy: r.startedBy, Tags: r.tags,
+		CPU: r.cpu, Memory: r.mem, Arch: architecture(r.def),
 		Desired: state.Running, Last: state.Provisioning, Health: types.HealthStatusUnknown, Version: 1, CreatedAt: s.now(),
+	}
+	if !r.onInstances() {
+		t.PlatformVersion, t.PlatformFamily, t.EphemeralGiB = r.platform, "Linux", 20
 	}
 	t.Overrides.V = r.overrides
 	t.ExecuteCommand = r.exec
 	if r.providers != nil {
 		t.CapacityProvider = r.providers[i]
 	}
+	t.Containers = r.containers()
+	return newTask{t}
+}
+
+// containers are the containers of each task, their ports as asked for.
+func (r *run) containers() []state.Container {
+	var all []state.Container
 	for _, d := range r.def.Spec.V.ContainerDefinitions {
 		size := containerSize(d, r.overrides)
 		c := state.Container{Name: aws.ToString(d.Name), ID: id.UUID(), Image: aws.ToString(d.Image), Last: state.Pending,
@@ -199,9 +224,10 @@ func (s *Service) newTask(r *run, i int, taskID string, subnet *state.Subnet, en
 		if r.exec {
 			c.ExecAgent = state.ExecAgentPending
 		}
-		t.Containers = append(t.Containers, c)
+		c.Ports = bindings(d, r.mode())
+		all = append(all, c)
 	}
-	return t
+	return all
 }
 
 // size is what one container asks for: CPU units and MiB, 0 for nothing.

@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -14,41 +15,50 @@ import (
 // renderTask shows a task as ECS does. eni is nil once the interface is gone,
 // and may be nil for a task that was just made.
 func renderTask(t *state.Task, eni *state.ENI, tags bool) types.Task {
+	cpu, memory := t.Reserves()
 	out := types.Task{
-		Attachments:             []types.Attachment{renderAttachment(t, eni)},
-		Attributes:              []types.Attribute{{Name: aws.String("ecs.cpu-architecture"), Value: aws.String(taskArch(t))}},
-		AvailabilityZone:        &t.Zone,
-		ClusterArn:              aws.String(t.ClusterARN()),
-		Containers:              []types.Container{},
-		Cpu:                     aws.String(strconv.Itoa(int(t.CPU))),
-		Memory:                  aws.String(strconv.Itoa(int(t.Memory))),
-		CreatedAt:               &t.CreatedAt,
-		DesiredStatus:           aws.String(t.Desired.String()),
-		EnableExecuteCommand:    t.ExecuteCommand,
-		EphemeralStorage:        &types.EphemeralStorage{SizeInGiB: t.EphemeralGiB},
-		FargateEphemeralStorage: &types.TaskEphemeralStorage{SizeInGiB: t.EphemeralGiB},
-		Group:                   &t.Group,
-		HealthStatus:            t.Health,
-		LastStatus:              aws.String(t.Last.String()),
-		LaunchType:              t.LaunchType,
-		Overrides:               renderOverrides(t),
-		PlatformFamily:          &t.PlatformFamily,
-		PlatformVersion:         &t.PlatformVersion,
-		StopCode:                t.StopCode,
-		Tags:                    []types.Tag{},
-		TaskArn:                 aws.String(t.ARN()),
-		TaskDefinitionArn:       aws.String(t.DefinitionARN()),
-		Version:                 t.Version,
-		ConnectivityAt:          when(t.ConnectivityAt),
-		PullStartedAt:           when(t.PullStartedAt),
-		PullStoppedAt:           when(t.PullStoppedAt),
-		StartedAt:               when(t.StartedAt),
-		StoppingAt:              when(t.StoppingAt),
-		ExecutionStoppedAt:      when(t.ExecutionStoppedAt),
-		StoppedAt:               when(t.StoppedAt),
-		CapacityProviderName:    text(t.CapacityProvider),
-		StartedBy:               text(t.StartedBy),
-		StoppedReason:           text(t.StoppedReason),
+		Attachments:          []types.Attachment{},
+		Attributes:           append([]types.Attribute{{Name: aws.String("ecs.cpu-architecture"), Value: aws.String(taskArch(t))}}, timeline(t)...),
+		AvailabilityZone:     text(t.Zone),
+		ClusterArn:           aws.String(t.ClusterARN()),
+		Containers:           []types.Container{},
+		Cpu:                  aws.String(strconv.Itoa(int(cpu))),
+		Memory:               aws.String(strconv.Itoa(int(memory))),
+		CreatedAt:            &t.CreatedAt,
+		DesiredStatus:        aws.String(t.Desired.String()),
+		EnableExecuteCommand: t.ExecuteCommand,
+		Group:                &t.Group,
+		HealthStatus:         t.Health,
+		LastStatus:           aws.String(t.Last.String()),
+		LaunchType:           t.LaunchType,
+		Overrides:            renderOverrides(t),
+		PlatformFamily:       text(t.PlatformFamily),
+		PlatformVersion:      text(t.PlatformVersion),
+		StopCode:             t.StopCode,
+		Tags:                 []types.Tag{},
+		TaskArn:              aws.String(t.ARN()),
+		TaskDefinitionArn:    aws.String(t.DefinitionARN()),
+		Version:              t.Version,
+		ConnectivityAt:       when(t.ConnectivityAt),
+		PullStartedAt:        when(t.PullStartedAt),
+		PullStoppedAt:        when(t.PullStoppedAt),
+		StartedAt:            when(t.StartedAt),
+		StoppingAt:           when(t.StoppingAt),
+		ExecutionStoppedAt:   when(t.ExecutionStoppedAt),
+		StoppedAt:            when(t.StoppedAt),
+		CapacityProviderName: text(t.CapacityProvider),
+		StartedBy:            text(t.StartedBy),
+		StoppedReason:        text(t.StoppedReason),
+	}
+	if t.ENI != "" {
+		out.Attachments = append(out.Attachments, renderAttachment(t, eni))
+	}
+	if t.ContainerInstance != "" {
+		out.ContainerInstanceArn = aws.String(state.InstanceARN(t.Scope, t.Cluster, t.ContainerInstance))
+	}
+	if t.EphemeralGiB > 0 {
+		out.EphemeralStorage = &types.EphemeralStorage{SizeInGiB: t.EphemeralGiB}
+		out.FargateEphemeralStorage = &types.TaskEphemeralStorage{SizeInGiB: t.EphemeralGiB}
 	}
 	if !t.ConnectivityAt.IsZero() {
 		out.Connectivity = types.ConnectivityConnected
@@ -62,27 +72,64 @@ func renderTask(t *state.Task, eni *state.ENI, tags bool) types.Task {
 	return out
 }
 
+// timelineAttribute begins the names of the attributes that say how long the
+// steps of a task's launch took, which ECS has no field for: berth.step.NN.STEP
+// or berth.step.NN.STEP.CONTAINER is "AFTER+TOOK", in microseconds after the
+// task was created.
+const timelineAttribute = "berth.step."
+
+func timeline(t *state.Task) []types.Attribute {
+	var out []types.Attribute
+	for i, s := range t.Steps {
+		name := fmt.Sprintf("%s%02d.%s", timelineAttribute, i, s.Name)
+		if s.Container != "" {
+			name += "." + s.Container
+		}
+		value := fmt.Sprintf("%d+%d", max(s.Began.Sub(t.CreatedAt), 0).Microseconds(), s.Took.Microseconds())
+		out = append(out, types.Attribute{Name: &name, Value: &value})
+	}
+	return out
+}
+
 func renderContainer(t *state.Task, c *state.Container) types.Container {
-	return types.Container{
-		ManagedAgents:   managedAgents(c),
-		ContainerArn:    aws.String(t.ContainerARN(c)),
-		TaskArn:         aws.String(t.ARN()),
-		Name:            &c.Name,
-		Image:           &c.Image,
-		ImageDigest:     text(c.ImageDigest),
-		RuntimeId:       text(c.RuntimeID),
-		LastStatus:      aws.String(c.Last.String()),
-		ExitCode:        c.ExitCode,
-		Reason:          text(c.Reason),
-		HealthStatus:    c.Health,
-		NetworkBindings: []types.NetworkBinding{},
-		NetworkInterfaces: []types.NetworkInterface{{
-			AttachmentId: &t.AttachmentID, PrivateIpv4Address: aws.String(t.Interface.Address.String()),
-		}},
+	out := types.Container{
+		ManagedAgents:     managedAgents(c),
+		ContainerArn:      aws.String(t.ContainerARN(c)),
+		TaskArn:           aws.String(t.ARN()),
+		Name:              &c.Name,
+		Image:             &c.Image,
+		ImageDigest:       text(c.ImageDigest),
+		RuntimeId:         text(c.RuntimeID),
+		LastStatus:        aws.String(c.Last.String()),
+		ExitCode:          c.ExitCode,
+		Reason:            text(c.Reason),
+		HealthStatus:      c.Health,
+		NetworkBindings:   []types.NetworkBinding{},
+		NetworkInterfaces: []types.NetworkInterface{},
 		Cpu:               text(c.CPU),
 		Memory:            text(c.Memory),
 		MemoryReservation: text(c.MemoryReservation),
+		GpuIds:            c.GPUs,
 	}
+	if t.ENI != "" {
+		out.NetworkInterfaces = append(out.NetworkInterfaces, types.NetworkInterface{
+			AttachmentId: &t.AttachmentID, PrivateIpv4Address: aws.String(t.Interface.Address.String()),
+		})
+	}
+	// A container has its ports from its start on.
+	for _, p := range c.Ports {
+		if c.Last < state.Running {
+			break
+		}
+		b := types.NetworkBinding{BindIP: &p.BindIP, Protocol: p.Protocol, ContainerPort: &p.ContainerPort, HostPort: &p.HostPort}
+		if p.Count > 1 {
+			b.ContainerPort, b.HostPort = nil, nil
+			b.ContainerPortRange = aws.String(fmt.Sprintf("%d-%d", p.ContainerPort, p.ContainerPort+p.Count-1))
+			b.HostPortRange = aws.String(fmt.Sprintf("%d-%d", p.HostPort, p.HostPort+p.Count-1))
+		}
+		out.NetworkBindings = append(out.NetworkBindings, b)
+	}
+	return out
 }
 
 // managedAgents are a container's: ECS Exec's, where the task enables it.

@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -48,9 +49,9 @@ func (s *Service) RunTask(ctx context.Context, in *ecs.RunTaskInput) (*ecs.RunTa
 		}
 		var ids []string
 		for i := range run.count {
-			task, failure := s.place(tx, run, i)
-			if failure != nil {
-				out.Failures = append(out.Failures, *failure)
+			task, failures := s.placeAny(tx, run, i)
+			if task == nil {
+				out.Failures = append(out.Failures, failures...)
 				continue
 			}
 			ids = append(ids, task.Cluster+"/"+task.ID)
@@ -107,6 +108,18 @@ type run struct {
 	exec      bool // enableExecuteCommand
 	tags      []state.Tag
 	network   runNetwork
+	// launch is EC2 or EXTERNAL for container instances, else FARGATE.
+	launch   types.LaunchType
+	distinct bool
+	strategy []types.PlacementStrategy
+}
+
+// onInstances reports whether the tasks go to container instances.
+func (r *run) onInstances() bool { return r.launch != types.LaunchTypeFargate }
+
+// mode is the network mode of the tasks. Without one it is Docker's default.
+func (r *run) mode() types.NetworkMode {
+	return cmp.Or(r.def.Spec.V.NetworkMode, types.NetworkModeBridge)
 }
 
 // planRun checks a call in full before anything is made.
@@ -137,11 +150,16 @@ func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput
 	if r.def.Spec.V.Status != types.TaskDefinitionStatusActive {
 		return nil, &types.ClientException{Message: aws.String("TaskDefinition is inactive")}
 	}
-	if err := r.capacity(in); err != nil {
+	if err := r.capacity(tx, in); err != nil {
 		return nil, err
 	}
-	if r.platform, err = platformVersion(in.PlatformVersion); err != nil {
-		return nil, err
+	switch {
+	case !r.onInstances():
+		if r.platform, err = platformVersion(in.PlatformVersion); err != nil {
+			return nil, err
+		}
+	case aws.ToString(in.PlatformVersion) != "":
+		return nil, invalid("The platform version must be null when specifying an %s launch type.", r.launch)
 	}
 	if err := r.override(in.Overrides); err != nil {
 		return nil, err
@@ -155,20 +173,46 @@ func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput
 	case len(r.group) > 255:
 		return nil, invalid("group must be at most 255 characters long.")
 	}
-	if len(in.PlacementConstraints) > 0 || len(in.PlacementStrategy) > 0 {
+	if r.onInstances() {
+		if err := r.planInstances(in.PlacementConstraints, in.PlacementStrategy); err != nil {
+			return nil, err
+		}
+	} else if len(in.PlacementConstraints) > 0 || len(in.PlacementStrategy) > 0 {
 		return nil, invalid("Placement constraints and placement strategies are not supported with FARGATE launch type.")
 	}
 	if r.tags, err = r.allTags(in); err != nil {
 		return nil, err
 	}
+	if r.mode() != types.NetworkModeAwsvpc {
+		if in.NetworkConfiguration != nil {
+			return nil, invalid("Network Configuration is not valid for the given networkMode of this task definition.")
+		}
+		return r, nil
+	}
 	if r.network, err = s.planNetwork(tx, r, in.NetworkConfiguration); err != nil {
 		return nil, err
+	}
+	if r.onInstances() && r.network.public {
+		return nil, invalid("Assign public IP is not supported for this launch type.")
 	}
 	return r, nil
 }
 
+// placeAny places the i-th task of a run on the capacity that it is for.
+func (s *Service) placeAny(tx *store.Tx, r *run, i int) (*state.Task, []types.Failure) {
+	if r.onInstances() {
+		return s.placeOnInstance(tx, r, i, "")
+	}
+	task, failure := s.place(tx, r, i)
+	if failure != nil {
+		return nil, []types.Failure{*failure}
+	}
+	return task, nil
+}
+
 // capacity decides between launch type, the call's strategy and the cluster's.
-func (r *run) capacity(in *ecs.RunTaskInput) error {
+func (r *run) capacity(v store.View, in *ecs.RunTaskInput) error {
+	r.launch = types.LaunchTypeFargate
 	strategy := in.CapacityProviderStrategy
 	switch {
 	case in.LaunchType != "" && len(strategy) > 0:
@@ -180,6 +224,13 @@ func (r *run) capacity(in *ecs.RunTaskInput) error {
 		switch in.LaunchType {
 		case types.LaunchTypeFargate:
 		case "", types.LaunchTypeEc2, types.LaunchTypeExternal:
+			r.launch = cmp.Or(in.LaunchType, types.LaunchTypeEc2)
+			if !slices.Contains(r.def.Spec.V.Compatibilities, types.Compatibility(r.launch)) {
+				return invalid("Task definition does not support launch_type %s.", r.launch)
+			}
+			for range store.Instances.List(v, r.cluster.Scope, r.cluster.Name+"/") {
+				return nil
+			}
 			return invalid("No Container Instances were found in your cluster.")
 		default:
 			return invalid("Invalid launch type: %s", in.LaunchType)
@@ -292,6 +343,12 @@ func (r *run) override(o *types.TaskOverride) error {
 	if r.overrides.Memory != nil {
 		memory = *r.overrides.Memory
 	}
+	if r.onInstances() {
+		if err := r.instanceSize(cpu, memory); err != nil {
+			return err
+		}
+		return r.fits()
+	}
 	size, err := fargateSize(cpu, memory)
 	if err != nil {
 		return err
@@ -307,11 +364,11 @@ func (r *run) fits() error {
 		c := containerSize(d, r.overrides)
 		cpu += int64(c.cpu)
 		memory += int64(max(c.memory, c.reservation))
-		if c.memory > r.mem {
+		if r.mem != 0 && c.memory > r.mem {
 			return invalid("Invalid setting for container '%s'. The memory of a container must not be more than the task's %d MiB.", aws.ToString(d.Name), r.mem)
 		}
 	}
-	if cpu > int64(r.cpu) {
+	if r.cpu != 0 && cpu > int64(r.cpu) {
 		return invalid("The sum of the container cpu values (%d) is more than the task's cpu (%d).", cpu, r.cpu)
 	}
 	return nil

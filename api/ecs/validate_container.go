@@ -73,6 +73,12 @@ func checkPortMappings(d *types.TaskDefinition, c *types.ContainerDefinition) er
 			if p.ContainerPort != nil || p.HostPort != nil {
 				return clientError("Invalid setting for container '%s': cannot specify both single port and port range.", *c.Name)
 			}
+			if _, _, err := portRange(*p.ContainerPortRange); err != nil {
+				return clientError("Invalid 'containerPortRange' setting for container '%s': it must be FIRST-LAST, with ports from 1 to 65535.", *c.Name)
+			}
+			if d.NetworkMode != types.NetworkModeAwsvpc && d.NetworkMode != types.NetworkModeBridge && d.NetworkMode != "" {
+				return clientError("containerPortRange is supported only with the network modes awsvpc and bridge.")
+			}
 			continue
 		}
 		port := aws.ToInt32(p.ContainerPort)

@@ -34,6 +34,8 @@ type commands struct {
 	Stop cli.Stop `cmd:"" help:"Stop tasks."`
 	Why  cli.Why  `cmd:"" help:"Say why a task waits or stopped."`
 
+	Node cli.Node `cmd:"" help:"Make this host a container instance of a cluster, for tasks of launch type EC2."`
+
 	Completion kongcompletion.Completion `cmd:"" help:"Print what makes the shell complete berth's commands."`
 }
 

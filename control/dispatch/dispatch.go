@@ -56,7 +56,9 @@ func (d *Dispatch) full(v *store.Snapshot, nodeID string, here map[string]bool) 
 	for t := range store.Tasks.By(v, store.TasksByNode, nodeID) {
 		if t.Last != state.Stopped {
 			out.Tasks = append(out.Tasks, d.assignment(v, t))
-			here[t.Interface.VPC] = true
+			if t.Interface.VPC != "" {
+				here[t.Interface.VPC] = true
+			}
 		}
 	}
 	for _, vpc := range slices.Sorted(maps.Keys(here)) {
@@ -99,7 +101,7 @@ func (d *Dispatch) change(v *store.Snapshot, nodeID string, here map[string]bool
 			continue // it is in Gone, now or next time
 		}
 		out.Tasks = append(out.Tasks, d.assignment(v, t))
-		if vpc := t.Interface.VPC; !here[vpc] {
+		if vpc := t.Interface.VPC; vpc != "" && !here[vpc] {
 			here[vpc], vpcs[vpc] = true, true
 		}
 	}
