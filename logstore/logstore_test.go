@@ -296,6 +296,21 @@ func TestAgainstModel(t *testing.T) {
 						n++
 					}
 				}
+				behind := stream.Draw(t, "behind")
+				some, err := s.StreamsAfter(scope, g, q.Prefix, behind, 2)
+				check("streams after", err, nil)
+				var wantNames, gotNames []string
+				for _, st := range streams {
+					if st.Name > behind && len(wantNames) < 2 {
+						wantNames = append(wantNames, st.Name)
+					}
+				}
+				for _, st := range some {
+					gotNames = append(gotNames, st.Name)
+				}
+				if !slices.Equal(gotNames, wantNames) {
+					t.Fatalf("streams of %q behind %q: %q, want %q", q.Prefix, behind, gotNames, wantNames)
+				}
 				if len(streams) != n {
 					t.Fatalf("%d streams begin with %q, want %d", len(streams), q.Prefix, n)
 				}

@@ -2,6 +2,7 @@ package logstore
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -159,6 +160,40 @@ func (s *Store) Streams(scope Scope, group, prefix string) ([]Stream, error) {
 	err = s.eachStream(g.id, prefix, func(st Stream) { all = append(all, st) })
 	return all, err
 }
+
+// StreamsAfter is Streams of the names behind the one given, at most limit of
+// them.
+func (s *Store) StreamsAfter(scope Scope, group, prefix, name string, limit int) ([]Stream, error) {
+	g, err := s.group(scope, group)
+	if err != nil {
+		return nil, err
+	}
+	from, to := streamKey(g.id, prefix), numbers('s', g.id+1)
+	if prefix != "" {
+		to = after(from)
+	}
+	if name >= prefix && name != "" {
+		from = append(streamKey(g.id, name), 0)
+	}
+	var all []Stream
+	err = s.each(from, to, func(k, v []byte) error {
+		st, err := decodeStream(k[9:], v)
+		if err != nil {
+			return err
+		}
+		if all = append(all, st); len(all) == limit {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return all, err
+}
+
+// errEnough ends a walk.
+var errEnough = errors.New("enough")
 
 func (s *Store) eachStream(group uint64, prefix string, f func(Stream)) error {
 	from, to := streamKey(group, prefix), numbers('s', group+1)

@@ -10,6 +10,7 @@ import (
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
+	"github.com/berth/berth/internal/page"
 	"github.com/berth/berth/logstore"
 )
 
@@ -33,7 +34,18 @@ func (s *Service) DescribeLogStreams(ctx context.Context, in *cwl.DescribeLogStr
 	if byTime && prefix != "" {
 		return nil, invalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
 	}
-	streams, err := s.store.Streams(scopeOf(ctx), group, prefix)
+	list := fmt.Sprintf("DescribeLogStreams/%s/%s/%t/%t", group, prefix, byTime, descending)
+	limit := limitOf(in.Limit, describeLimit)
+	var streams []logstore.Stream
+	if byTime || descending {
+		streams, err = s.store.Streams(scopeOf(ctx), group, prefix)
+	} else { // in the order in which they are kept
+		behind, e := page.After(list, aws.ToString(in.NextToken))
+		if e != nil {
+			return nil, invalid("The specified nextToken is invalid.")
+		}
+		streams, err = s.store.StreamsAfter(scopeOf(ctx), group, prefix, behind, limit+1)
+	}
 	if err != nil {
 		return nil, answer(err)
 	}
@@ -50,8 +62,7 @@ func (s *Service) DescribeLogStreams(ctx context.Context, in *cwl.DescribeLogStr
 	if byTime || descending {
 		slices.SortFunc(streams, func(a, b logstore.Stream) int { return cmp.Compare(key(a), key(b)) })
 	}
-	list := fmt.Sprintf("DescribeLogStreams/%s/%s/%t/%t", group, prefix, byTime, descending)
-	streams, next, err := cut(streams, key, list, in.NextToken, limitOf(in.Limit, describeLimit))
+	streams, next, err := cut(streams, key, list, in.NextToken, limit)
 	if err != nil {
 		return nil, err
 	}

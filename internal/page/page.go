@@ -37,6 +37,16 @@ func Cut[T any](items []T, key func(T) string, list, token string, limit int) ([
 	return items[:limit], seal(list, key(items[limit-1])), nil
 }
 
+// After returns the key behind which the page of a token begins, "" for that of
+// none. A caller with long lists gives Cut only items from there on, one more than
+// its limit.
+func After(list, token string) (string, error) {
+	if token == "" {
+		return "", nil
+	}
+	return open(list, token)
+}
+
 func seal(list, last string) string {
 	sum := sha256.Sum256([]byte(list + "\x00" + last))
 	return base64.RawURLEncoding.EncodeToString(append(sum[:sumLen:sumLen], last...))

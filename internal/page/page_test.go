@@ -47,3 +47,27 @@ func TestTokenOfAnotherListIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A page cut from the items behind After is the page cut from all.
+func TestAfter(t *testing.T) {
+	items := []string{"a", "b", "c", "d", "e"}
+	key := func(s string) string { return s }
+	_, token, err := Cut(items, key, "list", "", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind, err := After("list", token)
+	if err != nil || behind != "b" {
+		t.Fatalf("behind %q, %v", behind, err)
+	}
+	some, next, err := Cut(items[2:5], key, "list", token, 2)
+	if err != nil || len(some) != 2 || some[0] != "c" || next == "" {
+		t.Errorf("%v, %q, %v", some, next, err)
+	}
+	if behind, err := After("list", ""); err != nil || behind != "" {
+		t.Errorf("no token: %q, %v", behind, err)
+	}
+	if _, err := After("other", token); !errors.Is(err, ErrToken) {
+		t.Errorf("another list's token: %v", err)
+	}
+}
