@@ -99,6 +99,12 @@ func TestMatch(t *testing.T) {
 		{`{ $.coordinates[2][1] = 8 }`, users, true},
 		{`{$.user.id=1&&$.actions[0]=GET}`, users, true},
 
+		// What the CDK's FilterPattern makes.
+		{`{ ($.component = "HttpServer") && (($.error IS TRUE) || ($.latency > 1000)) }`, `{"component": "HttpServer", "error": false, "latency": 1001}`, true},
+		{`{ ($.latency = "*") && ($.message = %bind: address already in use%) }`, `{"latency": 1, "message": "cannot bind: address already in use"}`, true},
+		{`?"ERROR" ?"WARN"`, "WARN", true},
+		{`[time, component = "HttpServer", ..., result_code != 200, latency]`, "1 HttpServer a b 404 7", true},
+
 		{"[ip, user, username, timestamp, request, status_code, bytes]", apache404, true},
 		{"[ip, user, username, timestamp, request, status_code]", apache404, false},
 		{"[ip, user, username, timestamp, request, status_code, bytes, more]", apache404, false},

@@ -6,13 +6,13 @@ import (
 )
 
 // regex reads an expression between percent signs. The guide's list says what may
-// be in it; Go's expressions mean the same by these and take time that is
+// be in it, and AWS's own examples have spaces as well; Go's expressions mean the same by these and take time that is
 // linear in the message.
 func (p *parser) regex() (*regexp.Regexp, error) {
 	from := p.at
 	for p.at++; !p.done() && p.text[p.at] != '%'; p.at++ {
 		c := p.text[p.at]
-		if !alphanumeric(c) && strings.IndexByte(`:_#=@/;,-^$?[]{}|\*+.`, c) < 0 {
+		if !alphanumeric(c) && strings.IndexByte(` :_#=@/;,-^$?[]{}|\*+.`, c) < 0 {
 			return nil, &Error{p.at, "Invalid filter pattern: invalid character in a regular expression"}
 		}
 		if c == '\\' {
