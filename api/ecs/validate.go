@@ -292,6 +292,9 @@ func checkCompatibilities(d *types.TaskDefinition) error {
 	for _, c := range d.RequiresCompatibilities {
 		switch c {
 		case types.CompatibilityEc2:
+			if err := instanceRules(d); err != nil {
+				return err
+			}
 		case types.CompatibilityFargate:
 			if fargate != nil {
 				return fargate
@@ -299,6 +302,9 @@ func checkCompatibilities(d *types.TaskDefinition) error {
 		case types.CompatibilityExternal:
 			if !host {
 				return clientError("External instances do not support network mode 'awsvpc'.")
+			}
+			if err := instanceRules(d); err != nil {
+				return err
 			}
 		case types.CompatibilityManagedInstances:
 			return clientError("requiresCompatibilities MANAGED_INSTANCES is not supported: managed instances are not built yet.")
