@@ -2,6 +2,7 @@ package place
 
 import (
 	"cmp"
+	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -13,7 +14,10 @@ import (
 
 // The range of dynamic host ports: Linux's default range of ephemeral ports
 // (Amazon ECS Developer Guide, PortMapping.hostPort).
-const firstDynamic, lastDynamic = 32768, 60999
+const (
+	firstDynamic, lastDynamic = 32768, 60999
+	dynamicPorts              = lastDynamic - firstDynamic + 1
+)
 
 // Port is a port of a host.
 type Port struct {
@@ -117,7 +121,16 @@ func (o *Offer) Miss(d Demand) string {
 	return ""
 }
 
-// Bind gives each mapping its host ports: those that it asks for, or the first
+// firstDynamic is where in the dynamic range an instance begins: each elsewhere,
+// so that installations that share a host, and don't know of each other's ports,
+// seldom want the same.
+func (o *Offer) firstDynamic() int32 {
+	h := fnv.New32a()
+	h.Write([]byte(o.Instance.ID))
+	return int32(h.Sum32() % uint32(dynamicPorts))
+}
+
+// Bind gives each mapping its host ports: those that it asks for, or the next
 // free ones of the dynamic range, which for a range of ports are in a row. It
 // reports false when there are none. Nothing is held yet.
 func (o *Offer) Bind(ports []state.PortBinding) ([]state.PortBinding, bool) {
@@ -131,6 +144,7 @@ func (o *Offer) Bind(ports []state.PortBinding) ([]state.PortBinding, bool) {
 		return true
 	}
 	bound := slices.Clone(ports)
+	first := o.firstDynamic()
 	// Those that are fixed go first, so that no dynamic one takes their place.
 	for _, dynamic := range []bool{false, true} {
 		for i := range bound {
@@ -139,8 +153,8 @@ func (o *Offer) Bind(ports []state.PortBinding) ([]state.PortBinding, bool) {
 				continue
 			}
 			count := max(b.Count, 1)
-			for from := int32(firstDynamic); dynamic && b.HostPort == 0 && from+count-1 <= lastDynamic; from++ {
-				if free(b.Protocol, from, count) {
+			for n := int32(0); dynamic && b.HostPort == 0 && n < dynamicPorts; n++ {
+				if from := firstDynamic + (first+n)%dynamicPorts; from+count-1 <= lastDynamic && free(b.Protocol, from, count) {
 					b.HostPort = from
 				}
 			}
