@@ -297,7 +297,7 @@ func (x *binding) write(h http.Header, status int, out reflect.Value) (int, erro
 			}
 		case inHeaders:
 			for _, k := range sortedKeys(v) {
-				h.Set(m.name+k.String(), v.MapIndex(k).String())
+				h[m.name+k.String()] = []string{v.MapIndex(k).String()} // in the letters that were given
 			}
 		case inHeader:
 			text, err := textOf(v, m)

@@ -111,7 +111,7 @@ func (w *jsonWriter) float(v float64, bits int) {
 	case math.IsInf(v, -1):
 		w.buf = append(w.buf, `"-Infinity"`...)
 	case v == math.Trunc(v) && math.Abs(v) < 1e15:
-		w.buf = strconv.AppendFloat(w.buf, v, 'f', -1, bits)
+		w.buf = strconv.AppendFloat(w.buf, v, 'f', 1, bits) // 12.0: AWS's clients tell floats by the point
 	default:
 		w.buf = strconv.AppendFloat(w.buf, v, 'g', -1, bits)
 	}

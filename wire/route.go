@@ -131,6 +131,9 @@ func (s *Server) detectREST(r *request) (bool, error) {
 			r.syntax = x
 		}
 	}
+	if isVersion2(r.Request) {
+		return true, badBody(http.StatusBadRequest, "InvalidRequest", "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
+	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return true, malformed(r, &bindError{"the query", r.URL.RawQuery, "parameters"})
@@ -154,6 +157,13 @@ func (s *Server) detectREST(r *request) (bool, error) {
 	}
 	return true, &answer{status: http.StatusNotFound, code: "UnknownOperationException",
 		message: r.Method + " " + clip(r.URL.Path, maxName) + " is no operation of " + service.desc.Name}
+}
+
+// isVersion2 reports whether a request has a signature of Version 2, which S3 takes for old
+// buckets only.
+func isVersion2(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Authorization"), "AWS ") ||
+		strings.Contains(r.URL.RawQuery, "AWSAccessKeyId=") && strings.Contains(r.URL.RawQuery, "Signature=")
 }
 
 // restService returns the REST service that a request is for: by its signature's scope,
@@ -181,7 +191,7 @@ func (s *Server) restService(r *request) (service *Service, bucket string) {
 				}
 			}
 		}
-		if name == own || name == "" && (virtual || strings.HasPrefix(host, own+".")) {
+		if name == own || name == "" && (x.desc.VirtualHosts && isVersion2(r.Request) || virtual || strings.HasPrefix(host, own+".")) {
 			return x, before
 		}
 	}
