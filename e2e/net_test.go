@@ -3,11 +3,15 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/url"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
@@ -96,4 +100,84 @@ func TestMetadata(t *testing.T) {
 	if got := endpoint(two); got != foreign {
 		t.Errorf("the endpoint was %s and is %s", foreign, got)
 	}
+}
+
+// Two installations run tasks of every network mode side by side: by mapped
+// ports, in the host's network, and with nothing.
+func TestNetworkModes(t *testing.T) {
+	t.Parallel()
+	for _, h := range []*host{newHost(t), newHost(t)} {
+		if out, err := exec.Command(built.berth, "node", "--data-dir", h.dir).CombinedOutput(); err != nil {
+			t.Fatalf("berth node: %v: %s", err, out)
+		}
+		small := func(name string, command ...string) types.ContainerDefinition {
+			c := container(name, command...)
+			c.Memory = aws.Int32(32)
+			return c
+		}
+		onEC2 := func(in *ecs.RunTaskInput) { in.LaunchType, in.NetworkConfiguration = types.LaunchTypeEc2, nil }
+		static := freePort(t)
+
+		web, db := small("web", "serve=80"), small("db", "serve=5432")
+		web.Links = []string{"db:database"}
+		web.PortMappings = []types.PortMapping{
+			{ContainerPort: aws.Int32(80), HostPort: aws.Int32(static)}, {ContainerPort: aws.Int32(80)},
+		}
+		bridged := h.await(t, *h.run(t, h.register(t, []types.ContainerDefinition{web, db}, onInstances(types.NetworkModeBridge)), onEC2).TaskArn, "RUNNING")
+		bound := named(t, bridged, "web").NetworkBindings
+		if len(bound) != 2 || *bound[0].HostPort != static || *bound[1].HostPort < 32768 {
+			t.Fatalf("the task's ports are %+v", bound)
+		}
+		at := func(port int32) string { return fmt.Sprintf("http://127.0.0.1:%d", port) }
+		for _, b := range bound {
+			h.answers(t, at(*b.HostPort)+"/")
+		}
+		eventually(t, 20*time.Second, func() error {
+			_, err := fetch(t.Context(), at(static)+"/dial?to=database:5432")
+			return err
+		})
+
+		port := freePort(t)
+		hosted := h.await(t, *h.run(t, h.register(t, []types.ContainerDefinition{small("web", fmt.Sprint("serve=", port))}, onInstances(types.NetworkModeHost)), onEC2).TaskArn, "RUNNING")
+		h.answers(t, at(port)+"/")
+		alone := h.await(t, *h.run(t, h.register(t, []types.ContainerDefinition{small("web", "wait")}, onInstances(types.NetworkModeNone)), onEC2).TaskArn, "RUNNING")
+
+		describe := func() {
+			t.Helper()
+			for port, task := range map[int32]types.Task{static: bridged, port: hosted} {
+				text, err := fetch(t.Context(), at(port)+"/metadata?path=/task")
+				if err != nil || !strings.Contains(text, `"TaskARN":"`+*task.TaskArn+`"`) || !strings.Contains(text, `"LaunchType":"EC2"`) {
+					t.Errorf("a task reads of itself %s, %v; it is %s", text, err, *task.TaskArn)
+				}
+			}
+		}
+		describe()
+		h.kill()
+		h.answers(t, at(static)+"/")
+		if err := h.start(); err != nil {
+			t.Fatal(err)
+		}
+		describe()
+		h.stop(t, *bridged.TaskArn)
+		if text, err := fetch(t.Context(), at(static)+"/"); err == nil {
+			t.Errorf("the port of a stopped task answers %s", text)
+		}
+		for _, task := range []types.Task{hosted, alone} {
+			h.stop(t, *task.TaskArn)
+		}
+		// The second installation begins beside the first, with the same ports free.
+		h.await(t, *h.run(t, h.register(t, []types.ContainerDefinition{web, db}, onInstances(types.NetworkModeBridge)), onEC2).TaskArn, "RUNNING")
+		h.answers(t, at(static)+"/")
+	}
+}
+
+// freePort is a port of the host that nobody listens on.
+func freePort(t *testing.T) int32 {
+	t.Helper()
+	l, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return int32(l.Addr().(*net.TCPAddr).Port)
 }
