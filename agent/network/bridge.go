@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/netip"
 	"path/filepath"
-	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -34,14 +33,6 @@ var (
 type hostPort struct {
 	proto byte
 	port  uint16
-}
-
-// HostNetNS is the path of the host's namespace, as a process in it finds it.
-func (n *Network) HostNetNS() string {
-	if n.cfg.HostNS != "" {
-		return n.cfg.HostNS
-	}
-	return "/proc/self/ns/net"
 }
 
 // bridgeENI stands for a container's interface on the bridge.
@@ -347,11 +338,4 @@ func (d inetDiag) Serialize() []byte {
 	b[0], b[1] = d.family, d.proto
 	copy(b[4:], binaryutil.NativeEndian.PutUint32(d.states))
 	return b
-}
-
-// sorted lists ports for messages and for tests.
-func sorted(ports map[hostPort]netip.AddrPort) []hostPort {
-	return slices.SortedFunc(maps.Keys(ports), func(a, b hostPort) int {
-		return (int(a.proto)<<16 | int(a.port)) - (int(b.proto)<<16 | int(b.port))
-	})
 }
