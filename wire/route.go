@@ -147,7 +147,7 @@ func (s *Server) detectREST(r *request) (bool, error) {
 			x := &service.routes[i]
 			if labels, ok := x.match(r.Request, path, query, needed); ok {
 				r.op, r.labels = x.op, labels
-				return true, nil
+				return true, service.subresource(x, query)
 			}
 		}
 	}
@@ -157,6 +157,25 @@ func (s *Server) detectREST(r *request) (bool, error) {
 	}
 	return true, &answer{status: http.StatusNotFound, code: "UnknownOperationException",
 		message: r.Method + " " + clip(r.URL.Path, maxName) + " is no operation of " + service.desc.Name}
+}
+
+// subresource refuses a request with a flag in the query, such as ?annotation, that its
+// operation does not have: it is for another part of S3, which must not be taken for the
+// whole object.
+func (s *Service) subresource(x *route, query url.Values) error {
+	op := s.operations[x.op]
+	if op == nil || !s.desc.BareErrors {
+		return nil
+	}
+	for k, v := range query {
+		known := v[0] != "" || slices.ContainsFunc(x.query, func(q [2]string) bool { return q[0] == k }) ||
+			slices.ContainsFunc(op.input.members, func(m boundMember) bool { return m.place == inQuery && m.name == k })
+		if !known {
+			return &answer{status: http.StatusNotImplemented, code: "NotImplemented",
+				message: "A parameter you provided implies functionality that is not implemented: " + clip(k, maxName)}
+		}
+	}
+	return nil
 }
 
 // isVersion2 reports whether a request has a signature of Version 2, which S3 takes for old
