@@ -104,11 +104,24 @@
 // the code in Constraints and list its operations in model/gen. An operation of EC2
 // whose names were never generated stops the start.
 //
-// # Other protocols
+// # Protocols
 //
-// A syntax is a value of the unexported interface in syntax.go and one file. To add
-// restJson1, restXml or rpcV2Cbor: write the file, name the constant, let detect.go
-// return it. Until then such requests answer 501 NotImplemented.
+// The protocol is the request's property. detect.go knows awsJson by X-Amz-Target, the query
+// protocols by a form with Action, and rpcV2Cbor by Smithy-Protocol; they name their operation and have
+// all of an input in the body: each is a bodySyntax (syntax.go) and one or two files. A service that
+// speaks restJson1 or restXml is known by the signature's scope, or its host, before the body is
+// read: route.go finds the operation by method, path and query, httpbind.go reads and
+// writes what is in labels, queries and headers, and rest.go the body. Where an operation
+// is comes from the data file (section http).
+//
+// A member that is a stream of bytes (S3's Body) is the connection itself: see [Upload],
+// which takes signed and unsigned chunks apart and holds the bytes to their digests. A
+// handler reads it to io.EOF before it lets anything come of it. An output's stream is
+// copied to the client and closed; it sets Content-Length if it knows. Streams have a
+// minute for each piece, whatever limits the server has for requests.
+//
+// Documents (Smithy's open type) pass as the JSON that they are, in the types of the SDK's
+// modules that have schemas; the other syntaxes have none.
 //
 // # Tests
 //
