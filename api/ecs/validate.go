@@ -43,6 +43,7 @@ func definition(in *ecs.RegisterTaskDefinitionInput) (*types.TaskDefinition, err
 		checkFamily,
 		func(d *types.TaskDefinition) error { return setTaskSize(d, in) },
 		checkPlatform,
+		checkIsolation,
 		checkVolumes,
 		checkContainers,
 		checkDependencies,
@@ -287,13 +288,16 @@ func checkSums(d *types.TaskDefinition) error {
 // checkCompatibilities works out where the definition can run, and refuses one
 // that can't run where it says it must.
 func checkCompatibilities(d *types.TaskDefinition) error {
-	fargate := fargateRules(d)
+	fargate, instances := fargateRules(d), instanceRules(d)
 	host := d.NetworkMode != types.NetworkModeAwsvpc
+	if len(d.RequiresCompatibilities) == 0 && instances != nil && fargate != nil {
+		return instances
+	}
 	for _, c := range d.RequiresCompatibilities {
 		switch c {
 		case types.CompatibilityEc2:
-			if err := instanceRules(d); err != nil {
-				return err
+			if instances != nil {
+				return instances
 			}
 		case types.CompatibilityFargate:
 			if fargate != nil {
@@ -303,8 +307,8 @@ func checkCompatibilities(d *types.TaskDefinition) error {
 			if !host {
 				return clientError("External instances do not support network mode 'awsvpc'.")
 			}
-			if err := instanceRules(d); err != nil {
-				return err
+			if instances != nil {
+				return instances
 			}
 		case types.CompatibilityManagedInstances:
 			return clientError("requiresCompatibilities MANAGED_INSTANCES is not supported: managed instances are not built yet.")
@@ -312,10 +316,12 @@ func checkCompatibilities(d *types.TaskDefinition) error {
 			return clientError("Invalid compatibility '%s': requiresCompatibilities must be of EC2, FARGATE, EXTERNAL, MANAGED_INSTANCES.", c)
 		}
 	}
-	if host {
+	if host && instances == nil {
 		d.Compatibilities = append(d.Compatibilities, types.CompatibilityExternal)
 	}
-	d.Compatibilities = append(d.Compatibilities, types.CompatibilityEc2)
+	if instances == nil {
+		d.Compatibilities = append(d.Compatibilities, types.CompatibilityEc2)
+	}
 	if fargate == nil {
 		d.Compatibilities = append(d.Compatibilities, types.CompatibilityFargate)
 	}

@@ -30,7 +30,7 @@ func checkContainer(d *types.TaskDefinition, c *types.ContainerDefinition) error
 	}
 	for _, check := range []func(*types.TaskDefinition, *types.ContainerDefinition) error{
 		checkImage, checkContainerSize, checkPortMappings, checkEnvironment, checkMountPoints, checkVolumesFrom, checkHealth, checkLogs,
-		checkUlimits, checkSystemControls, checkTmpfs,
+		checkUlimits, checkSystemControls, checkTmpfs, checkLinux, checkSecurityOptions, checkRestartPolicy, checkResources,
 	} {
 		if err := check(d, c); err != nil {
 			return err
@@ -68,6 +68,9 @@ func checkContainerSize(_ *types.TaskDefinition, c *types.ContainerDefinition) e
 }
 
 func checkPortMappings(d *types.TaskDefinition, c *types.ContainerDefinition) error {
+	if len(c.PortMappings) > 0 && d.NetworkMode == types.NetworkModeNone {
+		return clientError("Port mappings are not supported on container '%s' when networkMode=none.", *c.Name)
+	}
 	for _, p := range c.PortMappings {
 		if p.ContainerPortRange != nil {
 			if p.ContainerPort != nil || p.HostPort != nil {

@@ -9,16 +9,6 @@ import (
 	"github.com/berth/berth/state"
 )
 
-// capabilities are the names that linuxParameters.capabilities.drop may have
-// (SDK, types.KernelCapabilities).
-var capabilities = []string{
-	"ALL", "AUDIT_CONTROL", "AUDIT_WRITE", "BLOCK_SUSPEND", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID",
-	"IPC_LOCK", "IPC_OWNER", "KILL", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN",
-	"NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_ADMIN", "SYS_BOOT",
-	"SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE", "SYS_TIME",
-	"SYS_TTY_CONFIG", "SYSLOG", "WAKE_ALARM",
-}
-
 // Fargate's range of startTimeout and stopTimeout, in seconds (Amazon ECS
 // Developer Guide, "task definition parameters", container timeouts).
 const minTimeout, maxTimeout = 2, 120
@@ -54,9 +44,8 @@ func fargateRules(d *types.TaskDefinition) error {
 	return nil
 }
 
-// fargateContainer says why a container can't run on Fargate.
-func fargateContainer(d *types.TaskDefinition, c *types.ContainerDefinition) error {
-	const lacks = "Fargate compatible task definitions do not support %s."
+// awsvpcContainer says why a container can't share its task's interface.
+func awsvpcContainer(c *types.ContainerDefinition) error {
 	switch {
 	case aws.ToString(c.Hostname) != "":
 		return clientError("hostname is not supported on container when networkMode=awsvpc.")
@@ -68,6 +57,17 @@ func fargateContainer(d *types.TaskDefinition, c *types.ContainerDefinition) err
 		return clientError("Links are not supported when networkMode=awsvpc.")
 	case len(c.DnsServers) > 0 || len(c.DnsSearchDomains) > 0:
 		return clientError("DNS servers are not supported on container when networkMode=awsvpc.")
+	}
+	return nil
+}
+
+// fargateContainer says why a container can't run on Fargate.
+func fargateContainer(d *types.TaskDefinition, c *types.ContainerDefinition) error {
+	const lacks = "Fargate compatible task definitions do not support %s."
+	if err := awsvpcContainer(c); err != nil {
+		return err
+	}
+	switch {
 	case aws.ToBool(c.Privileged):
 		return clientError("Fargate requires that the 'privileged' setting be 'false'.")
 	case len(c.DockerSecurityOptions) > 0:
@@ -94,7 +94,7 @@ func fargateContainer(d *types.TaskDefinition, c *types.ContainerDefinition) err
 		case p.Swappiness != nil:
 			return clientError(lacks, "swappiness")
 		}
-		if err := fargateCapabilities(c, p.Capabilities); err != nil {
+		if err := fargateCapabilities(p.Capabilities); err != nil {
 			return err
 		}
 	}
@@ -104,19 +104,14 @@ func fargateContainer(d *types.TaskDefinition, c *types.ContainerDefinition) err
 	return nil
 }
 
-// fargateCapabilities lets containers add SYS_PTRACE, and drop any.
-func fargateCapabilities(c *types.ContainerDefinition, k *types.KernelCapabilities) error {
+// fargateCapabilities lets containers add SYS_PTRACE alone.
+func fargateCapabilities(k *types.KernelCapabilities) error {
 	if k == nil {
 		return nil
 	}
 	for _, name := range k.Add {
 		if name != "SYS_PTRACE" {
 			return clientError("%s is not allowed on Fargate.", name)
-		}
-	}
-	for _, name := range k.Drop {
-		if !slices.Contains(capabilities, name) {
-			return clientError("Invalid 'linuxParameters.capabilities.drop' setting for container '%s': there is no capability '%s'.", *c.Name, name)
 		}
 	}
 	return nil

@@ -15,6 +15,11 @@ import (
 // if it can.
 func instanceRules(d *types.TaskDefinition) error {
 	for i := range d.ContainerDefinitions {
+		if d.NetworkMode == types.NetworkModeAwsvpc {
+			if err := awsvpcContainer(&d.ContainerDefinitions[i]); err != nil {
+				return err
+			}
+		}
 		if err := state.CheckLogConfiguration(d.ContainerDefinitions[i].LogConfiguration, true, hasRouter(d)); err != nil {
 			return clientError("%s", err.Error())
 		}

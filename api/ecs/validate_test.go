@@ -198,12 +198,12 @@ func TestDefinitionRules(t *testing.T) {
 		{"links", app(func(c *types.ContainerDefinition) { c.Links = []string{"init"} }), "Links are not supported when networkMode=awsvpc."},
 		{"dnsServers", app(func(c *types.ContainerDefinition) { c.DnsServers = []string{"1.1.1.1"} }), "DNS servers are not supported on container when networkMode=awsvpc."},
 		{"privileged", app(func(c *types.ContainerDefinition) { c.Privileged = aws.Bool(true) }), "Fargate requires that the 'privileged' setting be 'false'."},
-		{"dockerSecurityOptions", app(func(c *types.ContainerDefinition) { c.DockerSecurityOptions = []string{"a"} }), "do not support dockerSecurityOptions"},
+		{"dockerSecurityOptions", app(func(c *types.ContainerDefinition) { c.DockerSecurityOptions = []string{"no-new-privileges"} }), "do not support dockerSecurityOptions"},
 		{"gpu", app(func(c *types.ContainerDefinition) {
-			c.ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeGpu}}
+			c.ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeGpu, Value: aws.String("1")}}
 		}), "do not support GPU resource requirements"},
 		{"devices", app(func(c *types.ContainerDefinition) {
-			c.LinuxParameters = &types.LinuxParameters{Devices: []types.Device{{}}}
+			c.LinuxParameters = &types.LinuxParameters{Devices: []types.Device{{HostPath: aws.String("/dev/fuse")}}}
 		}), "do not support devices."},
 		{"sharedMemorySize", app(func(c *types.ContainerDefinition) {
 			c.LinuxParameters = &types.LinuxParameters{SharedMemorySize: aws.Int32(1)}
