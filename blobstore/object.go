@@ -50,7 +50,7 @@ func (s *Store) Stage(r io.Reader) (*Blob, error) {
 		return nil, fmt.Errorf("make a file for an object: %w", err)
 	}
 	digest := md5.New()
-	b.Size, err = io.Copy(io.MultiWriter(f, digest), r)
+	b.Size, err = io.Copy(io.MultiWriter(&roomy{File: f, store: s}, digest), r)
 	b.MD5 = digest.Sum(nil)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = wholefile.SyncDir(s.blobs())
@@ -60,6 +60,24 @@ func (s *Store) Stage(r io.Reader) (*Blob, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// roomy is a file that is no longer written once the disk is nearly full: the other
+// stores on it don't survive a write that fails.
+type roomy struct {
+	*os.File
+	store *Store
+	since int64 // bytes since the disk was asked
+}
+
+func (r *roomy) Write(b []byte) (int, error) {
+	if r.since += int64(len(b)); r.since >= reserve/4 {
+		if err := r.store.room(); err != nil {
+			return 0, err
+		}
+		r.since = 0
+	}
+	return r.File.Write(b)
 }
 
 // Drop removes a blob that was not used.

@@ -141,11 +141,8 @@ func indexOf(parts []Part, number int32) int {
 	return -1
 }
 
-// concatenate makes a blob of all parts; the file system shares their bytes if it can.
+// concatenate makes a blob of all parts.
 func (s *Store) concatenate(parts []Part) (*Blob, error) {
-	if err := s.room(); err != nil {
-		return nil, err
-	}
 	b := &Blob{id: id.UUID()}
 	out, err := os.OpenFile(s.path(b.id), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -159,7 +156,11 @@ func (s *Store) concatenate(parts []Part) (*Blob, error) {
 			}
 			break
 		}
-		n, copyErr := io.Copy(out, in)
+		if err = s.room(); err != nil {
+			in.Close()
+			break
+		}
+		n, copyErr := io.Copy(out, in) // shares the bytes where the file system can
 		b.Size += n
 		if err = errors.Join(copyErr, in.Close()); err != nil {
 			break
