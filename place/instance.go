@@ -31,6 +31,8 @@ type Demand struct {
 	Memory int32 // MiB
 	Arch   string
 	GPUs   int
+	// Attributes are what the instance must have. One without a value may have any.
+	Attributes []types.Attribute
 	// Ports are the mappings of all its containers. A host port of 0 is any.
 	Ports []state.PortBinding
 	// Distinct is the group of which there may be no other task; or empty.
@@ -106,6 +108,8 @@ func (o *Offer) Miss(d Demand) string {
 		return "AGENT"
 	case d.Arch != "" && d.Arch != o.Node.Arch:
 		return "ATTRIBUTE"
+	case slices.ContainsFunc(d.Attributes, func(a types.Attribute) bool { return !o.has(a) }):
+		return "ATTRIBUTE"
 	case d.Distinct != "" && o.Groups[d.Distinct] > 0:
 		return "distinctInstance placement constraint unsatisfied."
 	case int64(d.CPU) > cpu:
@@ -119,6 +123,13 @@ func (o *Offer) Miss(d Demand) string {
 		return "RESOURCE:PORTS"
 	}
 	return ""
+}
+
+// has reports whether the instance has an attribute.
+func (o *Offer) has(want types.Attribute) bool {
+	return slices.ContainsFunc(o.Instance.Attributes, func(a types.Attribute) bool {
+		return aws.ToString(a.Name) == aws.ToString(want.Name) && (want.Value == nil || aws.ToString(a.Value) == *want.Value)
+	})
 }
 
 // firstDynamic is where in the dynamic range an instance begins: each elsewhere,

@@ -48,6 +48,8 @@ func TestMiss(t *testing.T) {
 	gone.Node = nil
 	gpus.Instance.GPUs = []string{"g0", "g1"}
 	gpus.GPUs["g0"] = true
+	racked := offer("a", 1000, 1000)
+	racked.Instance.Attributes = []types.Attribute{{Name: aws.String("rack"), Value: aws.String("7")}}
 	for _, c := range []struct {
 		name   string
 		demand Demand
@@ -58,6 +60,10 @@ func TestMiss(t *testing.T) {
 		{"draining", small, draining, "INACTIVE"},
 		{"no node", small, gone, "AGENT"},
 		{"architecture", with(func(d *Demand) { d.Arch = "ARM64" }), offer("a", 1000, 1000), "ATTRIBUTE"},
+		{"attribute that it lacks", with(func(d *Demand) { d.Attributes = []types.Attribute{{Name: aws.String("rack")}} }), offer("a", 1000, 1000), "ATTRIBUTE"},
+		{"attribute", with(func(d *Demand) { d.Attributes = []types.Attribute{{Name: aws.String("rack")}} }), racked, ""},
+		{"attribute's value", with(func(d *Demand) { d.Attributes = []types.Attribute{{Name: aws.String("rack"), Value: aws.String("7")}} }), racked, ""},
+		{"attribute's other value", with(func(d *Demand) { d.Attributes = []types.Attribute{{Name: aws.String("rack"), Value: aws.String("8")}} }), racked, "ATTRIBUTE"},
 		{"CPU", small, offer("a", 1000, 1000, held(901, 1)), "RESOURCE:CPU"},
 		{"memory", small, offer("a", 1000, 1000, held(1, 901)), "RESOURCE:MEMORY"},
 		{"port", with(func(d *Demand) { d.Ports = []state.PortBinding{tcp(80)} }), offer("a", 1000, 1000, held(1, 1, tcp(80))), "RESOURCE:PORTS"},

@@ -35,16 +35,18 @@ func checkAttribute(a types.Attribute) error {
 }
 
 // capabilityAttributes are what the node can do, by the names of the ECS agent's
-// capabilities.
+// capabilities. Those of roles are there because definitions with roles run,
+// whatever the ledger says of their effect.
 func capabilityAttributes() []types.Attribute {
 	var out []types.Attribute
 	for _, name := range []string{
 		"com.amazonaws.ecs.capability.logging-driver.awsfirelens", "com.amazonaws.ecs.capability.logging-driver.awslogs", "com.amazonaws.ecs.capability.logging-driver.fluentd",
 		"com.amazonaws.ecs.capability.logging-driver.gelf", "com.amazonaws.ecs.capability.logging-driver.journald", "com.amazonaws.ecs.capability.logging-driver.json-file",
 		"com.amazonaws.ecs.capability.logging-driver.syslog", "com.amazonaws.ecs.capability.privileged-container",
+		"com.amazonaws.ecs.capability.ecr-auth", "com.amazonaws.ecs.capability.task-iam-role",
 		"com.amazonaws.ecs.capability.docker-remote-api.1.17", "com.amazonaws.ecs.capability.docker-remote-api.1.18", "com.amazonaws.ecs.capability.docker-remote-api.1.19",
 		"com.amazonaws.ecs.capability.docker-remote-api.1.24", "com.amazonaws.ecs.capability.docker-remote-api.1.25",
-		"ecs.capability.container-health-check", "ecs.capability.container-ordering", "ecs.capability.firelens.fluentbit", "ecs.capability.firelens.fluentd",
+		"ecs.capability.container-health-check", "ecs.capability.container-ordering", "ecs.capability.execution-role-awslogs", "ecs.capability.execution-role-ecr-pull", "ecs.capability.firelens.fluentbit", "ecs.capability.firelens.fluentd",
 		"ecs.capability.firelens.options.config.file", "ecs.capability.task-cpu-mem-limit", "ecs.capability.task-eni",
 	} {
 		out = append(out, types.Attribute{Name: &name})

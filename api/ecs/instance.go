@@ -373,6 +373,24 @@ func (s *Service) UpdateContainerInstancesState(ctx context.Context, in *ecs.Upd
 	return out, err
 }
 
+// UpdateContainerAgent refuses, as ECS does for an agent that is current: a node's
+// agent is Berth itself, which is never older than the API that answers here.
+func (s *Service) UpdateContainerAgent(ctx context.Context, in *ecs.UpdateContainerAgentInput) (*ecs.UpdateContainerAgentOutput, error) {
+	caller, v := wire.CallerFrom(ctx), s.store.View()
+	cluster, err := s.cluster(v, caller, in.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	i, err := s.instance(v, caller, cluster, aws.ToString(in.ContainerInstance))
+	if err != nil {
+		return nil, err
+	}
+	if i == nil {
+		return nil, invalid("Referenced container instance %s not found.", aws.ToString(in.ContainerInstance))
+	}
+	return nil, &types.NoUpdateAvailableException{Message: aws.String("There's no update available for this Amazon ECS container agent.")}
+}
+
 // offers are the instances of a cluster as capacity.
 func offers(v store.View, cluster *state.Cluster) []place.Offer {
 	var out []place.Offer

@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -67,7 +68,7 @@ func resources(cpu, memory int32, tcp, udp []int32, gpus []string) []types.Resou
 
 func portTexts(ports []int32) []string {
 	out := make([]string, 0, len(ports))
-	for _, p := range ports {
+	for _, p := range slices.Sorted(slices.Values(ports)) {
 		out = append(out, strconv.Itoa(int(p)))
 	}
 	return out

@@ -80,6 +80,10 @@ func TestInstanceLife(t *testing.T) {
 	if c := must(client.DescribeClusters(ctx, &ecs.DescribeClustersInput{}))(t).Clusters[0]; c.RegisteredContainerInstancesCount != 1 || c.RunningTasksCount != 1 {
 		t.Errorf("%+v", c)
 	}
+	_, err = client.UpdateContainerAgent(ctx, &ecs.UpdateContainerAgentInput{ContainerInstance: &arn})
+	refused(t, err, "NoUpdateAvailableException", "no update available")
+	_, err = client.UpdateContainerAgent(ctx, &ecs.UpdateContainerAgentInput{ContainerInstance: aws.String(strings.Repeat("f", 32))})
+	refused(t, err, "InvalidParameterException", "not found")
 	drained := must(client.UpdateContainerInstancesState(ctx, &ecs.UpdateContainerInstancesStateInput{ContainerInstances: []string{arn}, Status: "DRAINING"}))(t)
 	if *drained.ContainerInstances[0].Status != "DRAINING" {
 		t.Errorf("%+v", drained)

@@ -69,7 +69,7 @@ func (r *run) planInstances(constraints []types.PlacementConstraint, strategy []
 // demand is what each task of the run needs of an instance.
 func (r *run) demand() place.Demand {
 	sample := &state.Task{CPU: r.cpu, Memory: r.mem, Containers: r.containers()}
-	d := place.Demand{Arch: architecture(r.def)}
+	d := place.Demand{Arch: architecture(r.def), Attributes: r.def.Spec.V.RequiresAttributes}
 	d.CPU, d.Memory = sample.Reserves()
 	if r.distinct {
 		d.Distinct = r.group
@@ -123,7 +123,7 @@ func portRange(text string) (first, last int32, err error) {
 // placeOnInstance puts the i-th task of a run on a container instance: the one
 // that only names, or the one that the strategies choose.
 func (s *Service) placeOnInstance(tx *store.Tx, r *run, i int, only string) (*state.Task, []types.Failure) {
-	taskID := id.Hex(16)
+	began, taskID := s.now(), id.Hex(16)
 	seed := taskSeed(taskID)
 	demand, all := r.demand(), offers(tx, r.cluster)
 	if only != "" {
@@ -166,6 +166,7 @@ func (s *Service) placeOnInstance(tx *store.Tx, r *run, i int, only string) (*st
 			}
 		}
 	}
+	task.placed(began, s.now())
 	store.Tasks.Put(tx, task.Task)
 	return task.Task, nil
 }

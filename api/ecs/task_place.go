@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -93,7 +94,7 @@ func (s *Service) planNetwork(tx *store.Tx, r *run, in *types.NetworkConfigurati
 // place finds a node, an interface and addresses for the i-th task of a run and
 // writes it all into the transaction, or says why it can't.
 func (s *Service) place(tx *store.Tx, r *run, i int) (*state.Task, *types.Failure) {
-	taskID := id.Hex(16)
+	began, taskID := s.now(), id.Hex(16)
 	seed := taskSeed(taskID)
 	var candidates []place.Candidate
 	for n := range store.Nodes.All(tx) {
@@ -117,6 +118,7 @@ func (s *Service) place(tx *store.Tx, r *run, i int) (*state.Task, *types.Failur
 		task := s.newTask(r, i, taskID)
 		task.attach(subnet, eni)
 		task.Node, task.Zone = eni.Node, subnet.Zone
+		task.placed(began, s.now())
 		store.Tasks.Put(tx, task.Task)
 		return task.Task, nil
 	}
@@ -175,6 +177,11 @@ func taskSeed(taskID string) uint64 {
 
 // newTask is a task's record in the making.
 type newTask struct{ *state.Task }
+
+// placed notes how long it took to find the task its place.
+func (t newTask) placed(began, ended time.Time) {
+	t.Steps = []state.Step{{Name: state.StepPlace, Began: began, Took: ended.Sub(began)}}
+}
 
 // attach gives the task its interface.
 func (t newTask) attach(subnet *state.Subnet, eni *state.ENI) {

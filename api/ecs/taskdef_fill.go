@@ -91,6 +91,9 @@ func requiredAttributes(d *types.TaskDefinition) []types.Attribute {
 		if len(c.DependsOn) > 0 || c.StartTimeout != nil || c.StopTimeout != nil {
 			need("ecs.capability.container-ordering")
 		}
+		if aws.ToBool(c.Privileged) {
+			need("com.amazonaws.ecs.capability.privileged-container")
+		}
 		if c.LinuxParameters != nil && aws.ToBool(c.LinuxParameters.InitProcessEnabled) {
 			need(docker + "1.25")
 		}

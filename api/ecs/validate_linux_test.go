@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/state"
 )
 
 // instanceInput is a definition for container instances, of one container that
@@ -99,6 +101,42 @@ func TestInstanceDefinitionRules(t *testing.T) {
 			tc.change(in)
 			if _, err := definition(in); (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%s, for %v: got %v, want %q", tc.name, requires, err, tc.want)
+			}
+		}
+	}
+}
+
+// Whatever a definition requires that Berth takes, a registered node has.
+func TestNodesHaveWhatDefinitionsRequire(t *testing.T) {
+	has := map[string]bool{}
+	for _, a := range builtIn(&state.Node{Arch: "X86_64", Zones: []string{"us-east-1a"}}) {
+		has[*a.Name] = true
+	}
+	in := instanceInput(types.NetworkModeAwsvpc)
+	in.ExecutionRoleArn, in.TaskRoleArn = aws.String("arn:aws:iam::123456789012:role/a"), aws.String("arn:aws:iam::123456789012:role/b")
+	c := &in.ContainerDefinitions[0]
+	c.Image = aws.String("123456789012.dkr.ecr.us-east-1.amazonaws.com/a")
+	c.ReadonlyRootFilesystem, c.Privileged, c.StopTimeout = aws.Bool(true), aws.Bool(true), aws.Int32(5)
+	c.HealthCheck = &types.HealthCheck{Command: []string{"CMD", "true"}}
+	c.LinuxParameters = &types.LinuxParameters{InitProcessEnabled: aws.Bool(true)}
+	drivers := map[types.LogDriver]map[string]string{
+		types.LogDriverAwslogs: {"awslogs-group": "g", "awslogs-region": "us-east-1"}, types.LogDriverJsonFile: nil, types.LogDriverSyslog: nil,
+		types.LogDriverFluentd: nil, types.LogDriverGelf: {"gelf-address": "udp://127.0.0.1:1"}, types.LogDriverJournald: nil, types.LogDriverAwsfirelens: nil,
+	}
+	for driver, options := range drivers {
+		in.ContainerDefinitions = in.ContainerDefinitions[:1]
+		in.ContainerDefinitions[0].LogConfiguration = &types.LogConfiguration{LogDriver: driver, Options: options}
+		if driver == types.LogDriverAwsfirelens {
+			in.ContainerDefinitions = append(in.ContainerDefinitions, types.ContainerDefinition{Name: aws.String("router"), Image: aws.String("r"), Memory: aws.Int32(64),
+				FirelensConfiguration: &types.FirelensConfiguration{Type: types.FirelensConfigurationTypeFluentbit, Options: map[string]string{"config-file-type": "file", "config-file-value": "/a"}}})
+		}
+		d, err := definition(in)
+		if err != nil {
+			t.Fatalf("%s: %v", driver, err)
+		}
+		for _, a := range d.RequiresAttributes {
+			if !has[*a.Name] {
+				t.Errorf("%s: no node has %s", driver, *a.Name)
 			}
 		}
 	}
