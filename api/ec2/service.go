@@ -60,16 +60,14 @@ func (s *Service) Check(ctx context.Context, operation string, in any) error {
 	return nil
 }
 
-// EnsureDefaultVPC makes the scope's default VPC if it has none. It may be
-// called at each start.
+// EnsureDefaultVPC makes the default VPC of a scope that has no VPC at all. It may
+// be called at each start: who has deleted the default VPC and has others doesn't
+// get it back.
 func (s *Service) EnsureDefaultVPC(ctx context.Context, scope state.Scope) error {
-	if defaultVPC(s.store.View(), scope) != nil {
-		return nil
-	}
 	made := ""
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		made = ""
-		if defaultVPC(tx, scope) != nil {
+		for range store.VPCs.List(tx, scope, "") {
 			return nil
 		}
 		vpc, err := s.seed(tx, scope)

@@ -86,12 +86,15 @@ type berth struct {
 	agent   *agent.Agent
 	reaper  *control.Driver
 
+	ec2      *ec2.Service
 	sessions *ssmmessages.Sessions
 
 	stop   context.CancelFunc // ends the loops and listeners
 	work   sync.WaitGroup
 	failed chan error // what ended by itself, and so ends all
 	ending chan struct{}
+	// stopOrders ends what the node is told, so that nothing is made any more.
+	stopOrders context.CancelFunc
 	closer []func() error // in the order of opening
 
 	goingDown atomic.Bool // no more calls are taken
@@ -150,7 +153,9 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	b.openSessions()
 	b.reaper = control.New("reaper", b.store, reaper.New(b.store, time.Now, cfg.StoppedRetention), reaper.On(), b.log)
 	b.run("metadata", func() error { return b.answers.Serve(loops, b.agent, b.runtime, b.network) })
-	b.run("dispatch", func() error { return reports.Connect(loops, b.node.ID, b.agent) })
+	orders, stopOrders := context.WithCancel(loops)
+	b.stopOrders = stopOrders
+	b.run("dispatch", func() error { return reports.Connect(orders, b.node.ID, b.agent) })
 	b.run("nodes", func() error { return nodes.Watch(loops, b.store, b.node.ID, time.Now) })
 	b.run("reaper", func() error { return b.reaper.Run(loops) })
 	return b, b.serve(loops)
@@ -166,7 +171,8 @@ func (b *berth) openStore(ctx context.Context) error {
 		return errors.Join(err, backend.Close())
 	}
 	b.closer = append(b.closer, b.store.Close)
-	return seed(ctx, b.store, state.Scope{Account: b.cfg.Account, Region: b.cfg.Region})
+	b.ec2 = ec2.New(ec2.Config{Store: b.store, Now: time.Now, Log: b.log, DefaultPrefix: state.DefaultPrefix})
+	return b.ec2.EnsureDefaultVPC(ctx, state.Scope{Account: b.cfg.Account, Region: b.cfg.Region})
 }
 
 // openNode opens what runs tasks on this host, and registers the host.
@@ -243,7 +249,7 @@ func (b *berth) serve(ctx context.Context) error {
 		service     any
 	}{
 		{wire.ECS, ecs.New(ecs.Config{Store: b.store, Now: time.Now, Log: b.log, PublicPool: b.cfg.PublicPool, Sessions: b.sessions})},
-		{wire.EC2, ec2.New(ec2.Config{Store: b.store, Now: time.Now, Log: b.log, DefaultPrefix: state.DefaultPrefix})},
+		{wire.EC2, b.ec2},
 		{wire.Logs, lines},
 		{wire.SSM, ssm.New(b.sessions)},
 		{wire.STS, sts.New()},
