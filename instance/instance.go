@@ -210,6 +210,10 @@ func lock(path string) (*os.File, error) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, ErrRunning
 	}
+	if err == nil {
+		// For AwaitEnd. The last process's number may be longer.
+		_, err = f.WriteAt(fmt.Appendf(nil, "%-10d\n", os.Getpid()), 0)
+	}
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -267,14 +271,36 @@ func write(path string, mode fs.FileMode, v any) error {
 	return wholefile.WriteSynced(path, append(b, '\n'), mode)
 }
 
-// AwaitEnd returns when no process holds the directory.
+// AwaitEnd returns when no process holds the directory, and the one that does
+// now has ended: it lets go of the lock shortly before.
 func AwaitEnd(ctx context.Context, dir string) error {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+		return f.Close() // nobody does
+	}
+	holder := -1
+	pid := make([]byte, 10)
+	if _, err := f.ReadAt(pid, 0); err == nil {
+		if n, err := strconv.Atoi(strings.TrimSpace(string(pid))); err == nil {
+			// It is a handle on the process even when its number is another's.
+			holder, _ = unix.PidfdOpen(n, 0)
+		}
+	}
 	if err := flock(ctx, f); err != nil {
 		return err
 	}
-	return f.Close()
+	if err := f.Close(); err != nil || holder < 0 {
+		return err
+	}
+	defer unix.Close(holder)
+	for ctx.Err() == nil {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(holder), Events: unix.POLLIN}}, 100)
+		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			return nil
+		}
+	}
+	return ctx.Err()
 }

@@ -122,11 +122,10 @@ func (b *berth) down(ctx context.Context) error {
 		// Those too whose call was under way.
 		unwritten = b.stopAll(ctx)
 	}
-	err := errors.Join(
-		b.agent.Destroy(ctx),
-		b.network.Destroy(ctx),
-		b.runtime.Destroy(ctx),
-	)
+	err := b.agent.Destroy(ctx)
+	// An order that came now would make again what is being removed.
+	b.stopOrders()
+	err = errors.Join(err, b.agent.Close(), b.network.Destroy(ctx), b.runtime.Destroy(ctx))
 	if unwritten != nil {
 		err = errors.Join(err, b.stopAll(ctx))
 	}

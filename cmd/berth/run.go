@@ -95,7 +95,7 @@ type berth struct {
 	ending chan struct{}
 	// stopOrders ends what the node is told, so that nothing is made any more.
 	stopOrders context.CancelFunc
-	closer []func() error // in the order of opening
+	closer     []func() error // in the order of opening
 
 	goingDown atomic.Bool // no more calls are taken
 }
