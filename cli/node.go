@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,6 +40,10 @@ func (c Node) Run(g *Globals) error {
 	in := &ecs.RegisterContainerInstanceInput{
 		Cluster:    &c.Cluster,
 		Attributes: []types.Attribute{{Name: aws.String("berth.node"), Value: &node}},
+	}
+	// The agent is this program.
+	if build, ok := debug.ReadBuildInfo(); ok {
+		in.VersionInfo = &types.VersionInfo{AgentVersion: &build.Main.Version}
 	}
 	for _, kv := range c.Attribute {
 		k, v, ok := strings.Cut(kv, "=")
