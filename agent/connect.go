@@ -57,6 +57,7 @@ func (t *task) join() {
 		all = append(all, one{c.id, t.ports(i)})
 	}
 	t.op(t.launching, "attach", func(ctx context.Context) func() {
+		took := t.stopwatch(state.StepENI, everyContainer)
 		addresses, errs := make([]netip.Addr, len(all)), make([]error, len(all))
 		var wg sync.WaitGroup
 		for i, c := range all {
@@ -64,6 +65,7 @@ func (t *task) join() {
 		}
 		wg.Wait()
 		err := errors.Join(errs...)
+		step := took()
 		return func() {
 			if err != nil && t.launched() {
 				if ctx.Err() == nil {
@@ -79,6 +81,7 @@ func (t *task) join() {
 			for i := range t.p.Containers {
 				t.p.Containers[i].Address = addresses[i]
 			}
+			t.noted(step)
 			t.connected()
 		}
 	})

@@ -43,6 +43,9 @@ type progress struct {
 	StopCode      types.TaskStopCode `json:",omitempty"`
 	StoppedReason string             `json:",omitempty"`
 
+	// Steps are how long the parts of the launch took.
+	Steps []state.Step `json:",omitempty"`
+
 	// Removed: nothing of the task is left on the host but this folder.
 	Removed bool `json:",omitempty"`
 }

@@ -76,15 +76,18 @@ func (t *task) attach() {
 	}
 	order := t.order
 	t.op(t.launching, "attach", func(ctx context.Context) func() {
+		took := t.stopwatch(state.StepENI, everyContainer)
 		_, err := t.a.cfg.Network.Attach(ctx, t.id, t.as.Interface)
 		if err == nil {
 			err = t.a.networks.ready(ctx, order)
 		}
+		step := took()
 		return func() {
 			if err != nil {
 				t.failed(ctx, "ResourceInitializationError", fmt.Errorf("unable to set up the network interface %s: %w", t.as.Interface.ENI, err))
 				return
 			}
+			t.noted(step)
 			t.connected()
 		}
 	})
@@ -138,7 +141,9 @@ func (t *task) pullAll() {
 		}
 		all = false
 		t.op(t.launching, t.name("pull", i), func(ctx context.Context) func() {
+			took := t.stopwatch(state.StepPull, i)
 			img, err := t.a.cfg.Runtime.Pull(ctx, t.plan.containers[i].image, false)
+			step := took()
 			return func() {
 				if err != nil {
 					t.containerFailed(ctx, i, pullReason(err))
@@ -147,6 +152,7 @@ func (t *task) pullAll() {
 					}
 					return
 				}
+				t.noted(step)
 				t.live[i].image = &img
 				t.p.Containers[i].Digest = img.Digest
 				t.p.Containers[i].StopSignal = stopSignal(img)
@@ -234,11 +240,13 @@ func (t *task) create(i int) {
 		if !t.a.slot(ctx) {
 			return nil
 		}
+		took := t.stopwatch(state.StepCreate, i)
 		// Opening a log stream takes as long as making a root file system.
 		followed := make(chan error, 1)
 		t.a.wg.Go(func() { followed <- t.a.cfg.Logs.Follow(c.id, t.a.cfg.Runtime.LogPath(c.id), c.logs) })
 		err, logErr := t.a.cfg.Runtime.Create(ctx, spec), <-followed
 		t.a.release()
+		step := took()
 		select {
 		case <-t.attached:
 			if err == nil {
@@ -260,6 +268,7 @@ func (t *task) create(i int) {
 			}
 			// From here on it counts as started. Only one that was seen not to
 			// have run may be started by a later process.
+			t.noted(step)
 			t.p.Boot = t.a.boot
 			t.p.Containers[i].Launched = true
 			t.p.Containers[i].CreatedAt = time.Now()
@@ -282,15 +291,20 @@ func (t *task) start(i int) {
 			return func() { t.live[i].startable = true } // it hasn't run, and need not any more
 		}
 		defer t.a.release()
+		took := t.stopwatch(state.StepStart, i)
 		if err := t.a.cfg.Runtime.Start(ctx, c.id); err != nil {
 			return func() { t.containerFailed(ctx, i, "CannotStartContainerError: "+err.Error()) }
 		}
+		step := took()
 		// The runtime's time of the start: by now the container may have ended.
 		st, err := t.a.cfg.Runtime.Status(ctx, c.id)
 		if err != nil {
 			st.StartedAt = time.Now()
 		}
-		return func() { t.started(i, st.StartedAt) }
+		return func() {
+			t.noted(step)
+			t.started(i, st.StartedAt)
+		}
 	})
 }
 

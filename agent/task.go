@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -312,7 +313,7 @@ func (t *task) report() state.TaskReport {
 		Scope: t.as.Task.Scope, Cluster: t.as.Task.Cluster, TaskID: t.id, State: p.State,
 		ConnectivityAt: p.ConnectivityAt, PullStartedAt: p.PullStartedAt, PullStoppedAt: p.PullStoppedAt,
 		StartedAt: p.StartedAt, StoppingAt: p.StoppingAt, ExecutionStoppedAt: p.ExecutionStoppedAt, StoppedAt: p.StoppedAt,
-		StopCode: p.StopCode, StoppedReason: p.StoppedReason,
+		StopCode: p.StopCode, StoppedReason: p.StoppedReason, Steps: slices.Clone(p.Steps),
 	}
 	for i, c := range t.plan.containers {
 		have := p.Containers[i]

@@ -179,7 +179,13 @@ func (t *task) checkHealth(i int) {
 		defer cancel()
 		defer context.AfterFunc(running, cancel)()
 		watchHealth(ctx, t.a.cfg.Runtime, c.id, c.check, have.Health, have.StartedAt, func(s types.HealthStatus) {
-			t.inbox.put(func() { t.p.Containers[i].Health, t.p.Containers[i].HealthAt = s, time.Now() })
+			at := time.Now()
+			t.inbox.put(func() {
+				t.p.Containers[i].Health, t.p.Containers[i].HealthAt = s, at
+				if s == types.HealthStatusHealthy {
+					t.noted(state.Step{Name: state.StepHealth, Container: c.name, Began: have.StartedAt, Took: at.Sub(have.StartedAt)})
+				}
+			})
 		})
 		return nil
 	})

@@ -62,6 +62,9 @@ func TestHumanCommands(t *testing.T) {
 	if out, said, _ := berth("why", web.Task[:8]); !strings.Contains(out, "is RUNNING") || !strings.Contains(out, "It has run for") {
 		t.Errorf("berth why: %q, %q", out, said)
 	}
+	if out, said, _ := berth("why", "--timeline", web.Task); !inOrder(out, " place", " eni", " RUNNING") || !inOrder(out, " pull main", " create main", " start main", " RUNNING") {
+		t.Errorf("berth why --timeline: %q, %q", out, said)
+	}
 	if out, said, code := berth("stop", "--wait", "--reason", "enough", web.Task[:8]); code != 0 || out != web.Task+"\n" {
 		t.Errorf("berth stop: exit code %d, %q, %q", code, out, said)
 	}
@@ -83,4 +86,16 @@ func TestHumanCommands(t *testing.T) {
 	if _, said, code := berth("run", "-p", "8080:80", "probe"); code != 1 || !strings.Contains(said, "must be PORT or PORT/udp") {
 		t.Errorf("berth run -p 8080:80: exit code %d, %q", code, said)
 	}
+}
+
+// inOrder reports whether the words are in a text, one after another.
+func inOrder(text string, words ...string) bool {
+	for _, w := range words {
+		_, rest, found := strings.Cut(text, w)
+		if !found {
+			return false
+		}
+		text = rest
+	}
+	return true
 }
