@@ -51,7 +51,9 @@ type Offer struct {
 	Groups      map[string]int // tasks by group
 }
 
-// NewOffer adds up what tasks hold of an instance.
+// NewOffer adds up what the tasks of its node hold of an instance. A node may be
+// capacity of several clusters: what tasks have as those of another's instance is
+// taken here, too, but they don't count as this one's.
 func NewOffer(i *state.ContainerInstance, n *state.Node, tasks func(func(*state.Task) bool)) Offer {
 	o := Offer{Instance: i, Node: n, Ports: map[Port]bool{}, GPUs: map[string]bool{}, Groups: map[string]int{}}
 	for _, p := range i.TCPPorts {
@@ -61,8 +63,12 @@ func NewOffer(i *state.ContainerInstance, n *state.Node, tasks func(func(*state.
 		o.Ports[Port{types.TransportProtocolUdp, p}] = true
 	}
 	for t := range tasks {
-		if t.Last != state.Stopped && t.ContainerInstance == i.ID {
+		switch {
+		case t.Last == state.Stopped || t.ContainerInstance == "":
+		case t.ContainerInstance == i.ID:
 			o.Hold(t)
+		default:
+			o.reserve(t)
 		}
 	}
 	return o
@@ -70,11 +76,16 @@ func NewOffer(i *state.ContainerInstance, n *state.Node, tasks func(func(*state.
 
 // Hold counts a task on the instance.
 func (o *Offer) Hold(t *state.Task) {
+	o.Tasks++
+	o.Groups[t.Group]++
+	o.reserve(t)
+}
+
+// reserve takes what a task has of the node.
+func (o *Offer) reserve(t *state.Task) {
 	cpu, memory := t.Reserves()
 	o.CPU += int64(cpu)
 	o.Memory += int64(memory)
-	o.Tasks++
-	o.Groups[t.Group]++
 	for _, c := range t.Containers {
 		for _, p := range c.Ports {
 			for k := range max(p.Count, 1) {

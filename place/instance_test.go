@@ -2,6 +2,7 @@ package place
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -169,4 +170,21 @@ func TestInstancesAreNeverOversold(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A node in two clusters gives each port, and all else, once.
+func TestNodeOfTwoClusters(t *testing.T) {
+	other := held(400, 300, tcp(80))
+	other.ContainerInstance = "b"
+	fargate := held(100, 100)
+	o := NewOffer(instance("a", 1000, 1000), node("a", 1000, 1000), slices.Values([]*state.Task{other, fargate}))
+	if cpu, memory := o.Free(); cpu != 600 || memory != 700 || o.Tasks != 0 || len(o.Groups) != 0 {
+		t.Errorf("%d CPU units and %d MiB are free, with %d tasks of %v", cpu, memory, o.Tasks, o.Groups)
+	}
+	if got := o.Miss(Demand{CPU: 1, Memory: 1, Ports: []state.PortBinding{tcp(80)}}); got != "RESOURCE:PORTS" {
+		t.Errorf("the other cluster's port: %q", got)
+	}
+	if got := o.Miss(Demand{CPU: 1, Memory: 1, Distinct: "family:f"}); got != "" {
+		t.Errorf("the other cluster's group: %q", got)
+	}
 }
