@@ -18,6 +18,7 @@
 //	validate*.go   the rules that a definition must keep, without the store
 //	size.go        Fargate's CPU and memory matrix
 //	task_*.go      tasks: run, stop, describe, list
+//	instance*.go   container instances; attribute.go their attributes
 //	exec.go        ExecuteCommand: who may run a command where; sessions are others' business
 //
 // # Errors
