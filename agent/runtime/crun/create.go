@@ -159,7 +159,7 @@ func (r *Runtime) RemoveSandbox(ctx context.Context, id string) error {
 	if err := r.cgroups.kill(path); err != nil {
 		return fmt.Errorf("remove sandbox %s: %w", id, err)
 	}
-	if err := r.cgroups.remove(path); err != nil {
+	if err := errors.Join(r.cgroups.remove(path), r.currentSpawner().forget(path)); err != nil {
 		return fmt.Errorf("remove sandbox %s: %w", id, err)
 	}
 	if err := r.trash.take(filepath.Join(r.root, writableDir, id)); err != nil {

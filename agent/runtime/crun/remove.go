@@ -83,7 +83,7 @@ func (r *Runtime) endProcesses(ctx context.Context, id string) error {
 		errs = append(errs, err)
 	}
 	for _, path := range paths {
-		errs = append(errs, r.cgroups.remove(path))
+		errs = append(errs, r.cgroups.remove(path), r.currentSpawner().forget(path))
 	}
 	for _, name := range []string{startingFile, startedFile, exitFile, pidFile, configFile} {
 		errs = append(errs, removeFile(r.file(id, name)))

@@ -25,13 +25,14 @@ type spawner struct {
 	quit chan struct{} // closed to end the thread
 	done chan struct{} // closed when it has ended
 
-	moves *moves
+	moves  *moves
+	hidden []string // the mount points that are taken away
 }
 
 // newSpawner starts the thread. hide are the mount points to take away, tasks
 // the cgroup v1 directories to enter.
 func newSpawner(hide, enter []string) (*spawner, error) {
-	s := &spawner{jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
+	s := &spawner{hidden: hide, jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
 	ready := make(chan error)
 	go s.run(hide, enter, ready)
 	if err := <-ready; err != nil {
@@ -86,9 +87,10 @@ func prepareThread(hide, enter []string) error {
 			if err := unix.Unmount(point, unix.MNT_DETACH); err != nil {
 				return fmt.Errorf("hide %s from the OCI runtime: %w", point, err)
 			}
-			// crun still makes directories at that place. Here they vanish with the
-			// namespace, and don't stay on the host below the mount.
-			if err := unix.Mount("tmpfs", point, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=4m"); err != nil {
+			// crun still makes directories at that place, with a file in each. Here
+			// they vanish with the namespace, and don't stay on the host below the
+			// mount; until then forget removes them.
+			if err := unix.Mount("tmpfs", point, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=64m"); err != nil {
 				return fmt.Errorf("hide %s from the OCI runtime: %w", point, err)
 			}
 		}
@@ -142,6 +144,22 @@ func (s *spawner) sees(path string) bool {
 	}
 	err := s.do(func() error { return unix.Stat(path, &there) })
 	return err == nil && here.Dev == there.Dev && here.Ino == there.Ino
+}
+
+// forget removes what crun made for a cgroup where there is none: see
+// prepareThread. A spawner that was closed took it along.
+func (s *spawner) forget(path string) error {
+	err := s.do(func() error {
+		var errs []error
+		for _, point := range s.hidden {
+			errs = append(errs, os.RemoveAll(filepath.Join(point, path)))
+		}
+		return errors.Join(errs...)
+	})
+	if errors.Is(err, errClosed) {
+		return nil
+	}
+	return err
 }
 
 // Close ends the thread. What it started goes on.
