@@ -127,6 +127,9 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Store, err erro
 			return nil, fmt.Errorf("end the lease of a pull that was cut off: %w", err)
 		}
 	}
+	if err := s.doubt(ctx); err != nil {
+		return nil, err
+	}
 	run, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	go s.collector(run)
@@ -153,6 +156,20 @@ func snapshotter(dir string, log *slog.Logger) (string, snapshots.Snapshotter, e
 		return "", nil, fmt.Errorf("open the snapshots in %s: %w", path, err)
 	}
 	return "native", s, nil
+}
+
+// doubt makes the next collection look through all snapshots. It looks only if
+// one was removed in this process, and the one before may have been killed
+// between dropping a snapshot from the records and removing its files.
+func (s *Store) doubt(ctx context.Context) error {
+	const key = "doubt"
+	if _, err := s.snaps.Prepare(ns(ctx), key, ""); err != nil && !errdefs.IsAlreadyExists(err) {
+		return fmt.Errorf("make a snapshot to be removed: %w", err)
+	}
+	if err := s.snaps.Remove(ns(ctx), key); err != nil {
+		return fmt.Errorf("remove a snapshot: %w", err)
+	}
+	return nil
 }
 
 // Close lets go of the directory. Nothing of it may be in use.
