@@ -155,7 +155,13 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	b.run("metadata", func() error { return b.answers.Serve(loops, b.agent, b.runtime, b.network) })
 	orders, stopOrders := context.WithCancel(loops)
 	b.stopOrders = stopOrders
-	b.run("dispatch", func() error { return reports.Connect(orders, b.node.ID, b.agent) })
+	b.run("dispatch", func() error {
+		err := reports.Connect(orders, b.node.ID, b.agent)
+		if orders.Err() != nil { // whatever came of an order that was under way
+			return orders.Err()
+		}
+		return err
+	})
 	b.run("nodes", func() error { return nodes.Watch(loops, b.store, b.node.ID, time.Now) })
 	b.run("reaper", func() error { return b.reaper.Run(loops) })
 	return b, b.serve(loops)
