@@ -45,6 +45,23 @@ type Image struct {
 	Size      int64  // bytes of its content
 	CreatedAt time.Time
 	Config    v1.ImageConfig
+	// Imported: it came from an archive, and can't be pulled again.
+	Imported bool
+	// PulledIn is, of an image that Pull has just fetched, how long it took until
+	// its last byte was there, and UnpackedIn how long from then until its last
+	// layer was unpacked. Layers are unpacked while others come.
+	PulledIn, UnpackedIn time.Duration
+}
+
+// Pulling is an image that is being pulled, or unpacked from an archive.
+type Pulling struct {
+	Ref   string
+	Began time.Time
+	// Done of Total bytes are there. Total is of what is fetched, without what was
+	// there before; 0 while that isn't known.
+	Done, Total int64
+	// Unpacked of Layers layers are. Those that were there before are none of them.
+	Layers, Unpacked int
 }
 
 // PullError says why an image could not be had, in the words that ECS puts in

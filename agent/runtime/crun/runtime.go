@@ -27,6 +27,8 @@ type Config struct {
 	// Instance is the ID that all that is made on the host carries, 8 hex digits.
 	Instance string
 	Log      *slog.Logger
+	// Registries says how those that images come from are spoken to.
+	Registries images.Registries
 	// CrunPath is the OCI runtime: crun, runc or another that takes their
 	// arguments. Empty is crun from PATH or, where there is none, runc.
 	CrunPath string
@@ -125,7 +127,7 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 			r.Close()
 		}
 	}()
-	if r.store, err = images.Open(ctx, filepath.Join(root, imagesDir), c.Log); err != nil {
+	if r.store, err = images.Open(ctx, filepath.Join(root, imagesDir), c.Registries, c.Log); err != nil {
 		return nil, err
 	}
 	r.Images = r.store

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"sort"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -13,6 +14,7 @@ import (
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth/berth/agent/runtime"
 )
@@ -73,6 +75,7 @@ func (s *Store) describe(ctx context.Context, rec images.Image) (runtime.Image, 
 		Size:      size,
 		CreatedAt: rec.CreatedAt,
 		Config:    config.Config,
+		Imported:  rec.Labels[labelOrigin] == imported,
 	}, nil
 }
 
@@ -143,16 +146,43 @@ func (s *Store) RemoveImage(ctx context.Context, ref string) error {
 	return s.collectNow(ctx)
 }
 
+// labelOrigin says where an image came from.
+const labelOrigin = "berth/origin"
+
+// The origins of images.
+const (
+	pulled   = "registry"
+	imported = "archive" // can't be had again
+)
+
 // name gives a manifest a name. Content under it must have been labelled and
-// unpacked: from here on the name keeps it.
-func (s *Store) name(ctx context.Context, name string, target v1.Descriptor) (images.Image, error) {
+// unpacked: from here on the name keeps it, so that it must be on the disk before.
+func (s *Store) name(ctx context.Context, name string, target v1.Descriptor, origin string) (images.Image, error) {
+	if err := s.sync(); err != nil {
+		return images.Image{}, err
+	}
 	store := metadata.NewImageStore(s.db)
-	rec, err := store.Create(ns(ctx), images.Image{Name: name, Target: target})
+	rec := images.Image{Name: name, Target: target, Labels: map[string]string{labelOrigin: origin}}
+	made, err := store.Create(ns(ctx), rec)
 	if errdefs.IsAlreadyExists(err) {
-		rec, err = store.Update(ns(ctx), images.Image{Name: name, Target: target}, "target")
+		made, err = store.Update(ns(ctx), rec, "target", "labels")
 	}
 	if err != nil {
 		return images.Image{}, fmt.Errorf("write the record of image %s: %w", name, err)
 	}
-	return rec, nil
+	return made, nil
+}
+
+// sync has the disk take what was unpacked: the records are written for good,
+// and files that a power cut left empty would be taken for an image.
+func (s *Store) sync() error {
+	dir, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := unix.Syncfs(int(dir.Fd())); err != nil {
+		return fmt.Errorf("write the unpacked layers to the disk of %s: %w", s.dir, err)
+	}
+	return nil
 }

@@ -50,12 +50,15 @@ func (s *Store) Import(ctx context.Context, r io.Reader, ref string) (_ []runtim
 	if err != nil {
 		return nil, err
 	}
-	var imported []runtime.Image
+	var had []runtime.Image
 	for _, w := range wanted {
-		if err := s.unpack(leased, w.target, nil); err != nil {
+		p, ended := s.beginPull(w.name)
+		err := s.unpack(leased, w.target, nil, p)
+		ended()
+		if err != nil {
 			return nil, fmt.Errorf("unpack image %s: %w", w.name, err)
 		}
-		rec, err := s.name(leased, w.name, w.target)
+		rec, err := s.name(leased, w.name, w.target, imported)
 		if err != nil {
 			return nil, err
 		}
@@ -63,9 +66,9 @@ func (s *Store) Import(ctx context.Context, r io.Reader, ref string) (_ []runtim
 		if err != nil {
 			return nil, err
 		}
-		imported = append(imported, img)
+		had = append(had, img)
 	}
-	return imported, nil
+	return had, nil
 }
 
 type named struct {

@@ -4,31 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"regexp"
+	"sync/atomic"
 	"time"
 
-	"github.com/containerd/containerd/v2/core/images"
-	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
-	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/berth/berth/agent/runtime"
 )
 
-// cannotPull is ECS's code for an image that could not be had. Its texts are
-// listed in the ECS developer guide, "CannotPullContainer task errors".
-const cannotPull = "CannotPullContainerError"
+// ECS's codes for an image that could not be had. Their texts are listed in the
+// ECS developer guide, "CannotPullContainer task errors".
+const (
+	cannotPull    = "CannotPullContainerError"
+	cannotPullECR = "CannotPullECRContainerError"
+)
 
-// retryAfter are the waits between tries of what may pass: a registry that does
-// not answer, or answers with a 5xx or 429.
-var retryAfter = [...]time.Duration{500 * time.Millisecond, 2 * time.Second}
+// ecr is how the registries of ECR are called.
+var ecr = regexp.MustCompile(`^(\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?|public\.ecr\.aws)/`)
 
 // Pull makes an image present and unpacked. It asks the registry only if the
-// image is absent or always is set. Registries on loopback addresses speak
-// plain HTTP, all others HTTPS.
+// image is absent or always is set, and then fetches what is not there. What a
+// digest names is never another image, so a present one is not asked for at all.
 func (s *Store) Pull(ctx context.Context, ref string, always bool) (runtime.Image, error) {
 	name, err := normalize(ref)
 	if err != nil {
@@ -39,7 +40,7 @@ func (s *Store) Pull(ctx context.Context, ref string, always bool) (runtime.Imag
 		return runtime.Image{}, &runtime.PullError{Code: cannotPull, Err: err}
 	}
 	defer unlock()
-	if !always {
+	if !always || byDigest(name) {
 		img, err := s.Image(ctx, name)
 		if err == nil || !errors.Is(err, runtime.ErrNotFound) {
 			return img, err
@@ -47,81 +48,91 @@ func (s *Store) Pull(ctx context.Context, ref string, always bool) (runtime.Imag
 	}
 	img, err := s.pull(ctx, name)
 	if err != nil {
-		return runtime.Image{}, &runtime.PullError{Code: cannotPull, Err: err}
+		return runtime.Image{}, &runtime.PullError{Code: code(name, err), Err: err}
 	}
 	return img, nil
 }
 
+func byDigest(name string) bool {
+	named, err := reference.ParseDockerRef(name)
+	if err != nil {
+		return false
+	}
+	_, ok := named.(reference.Digested)
+	return ok
+}
+
+// code is ECS's for an error of a pull.
+func code(name string, err error) string {
+	if ecr.MatchString(name) && denied(err) {
+		return cannotPullECR
+	}
+	return cannotPull
+}
+
+func denied(err error) bool {
+	var status remoteerrors.ErrUnexpectedStatus
+	if errors.As(err, &status) {
+		return status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden
+	}
+	return errors.Is(err, docker.ErrInvalidAuthorization)
+}
+
 func (s *Store) pull(ctx context.Context, name string) (_ runtime.Image, err error) {
-	leased, done, err := s.lease(ctx)
+	leased, done, err := s.pullLease(ctx, name)
 	if err != nil {
 		return runtime.Image{}, err
 	}
 	defer s.collectAfter(&err)
 	defer done()
+	p, ended := s.beginPull(name)
+	defer ended()
 
-	resolver := docker.NewResolver(docker.ResolverOptions{
-		Hosts: docker.ConfigureDefaultRegistries(
-			docker.WithPlainHTTP(docker.MatchLocalhost),
-			docker.WithAuthorizer(docker.NewDockerAuthorizer()),
-		),
-	})
+	resolver, err := s.reg.resolver()
+	if err != nil {
+		return runtime.Image{}, err
+	}
 	var target v1.Descriptor
-	tries, err := retry(leased, func() (err error) {
+	tries, err := retry(leased, manifestTries, nil, func() (err error) {
 		if _, target, err = resolver.Resolve(leased, name); err != nil {
 			return fmt.Errorf("failed to resolve ref %s: %w", name, err)
 		}
 		return nil
 	})
+	if err == nil {
+		err = checkType(target)
+	}
 	if err != nil {
+		if isPlain(err) {
+			err = fmt.Errorf("%w (if the registry speaks plain HTTP, give its host to --insecure-registry)", err)
+		}
 		return runtime.Image{}, fmt.Errorf("pull image manifest has been retried %d time(s): %w", tries, err)
 	}
-	tries, err = retry(leased, func() error {
-		fetcher, err := resolver.Fetcher(leased, name)
-		if err != nil {
-			return err
-		}
-		return s.unpack(leased, target, images.HandlerFunc(remotes.FetchHandler(s.db.ContentStore(), fetcher)))
-	})
+	rec, err := s.record(ctx, name)
+	if err == nil && rec.Target.Digest == target.Digest {
+		return s.describe(ctx, rec) // the registry has nothing else by now
+	}
+	if err != nil && !errors.Is(err, runtime.ErrNotFound) {
+		return runtime.Image{}, err
+	}
+	var most atomic.Int64
+	fetcher, err := resolver.Fetcher(leased, name)
+	if err == nil {
+		err = s.unpack(leased, target, s.fetching(p, fetcher, &most), p)
+	}
 	switch {
 	case errors.Is(err, errPlatform):
 		return runtime.Image{}, fmt.Errorf("pull image manifest has been retried %d time(s): %w", tries, platformError())
 	case err != nil:
-		return runtime.Image{}, fmt.Errorf("ref pull has been retried %d time(s): %w", tries, err)
+		return runtime.Image{}, fmt.Errorf("ref pull has been retried %d time(s): %w", max(1, most.Load()), err)
 	}
-	rec, err := s.name(leased, name, target)
-	if err != nil {
+	if rec, err = s.name(leased, name, target, pulled); err != nil {
 		return runtime.Image{}, err
 	}
-	return s.describe(ctx, rec)
-}
-
-// retry tries what may pass again, and returns how often it tried.
-func retry(ctx context.Context, try func() error) (tries int, err error) {
-	for {
-		err = try()
-		tries++
-		if err == nil || tries > len(retryAfter) || !passing(err) {
-			return tries, err
-		}
-		select {
-		case <-time.After(retryAfter[tries-1]):
-		case <-ctx.Done():
-			return tries, err
-		}
-	}
-}
-
-// passing tells whether another try may go better.
-func passing(err error) bool {
-	var status remoteerrors.ErrUnexpectedStatus
-	if errors.As(err, &status) {
-		return status.StatusCode >= 500 || status.StatusCode == http.StatusTooManyRequests
-	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return !dns.IsNotFound
-	}
-	var op net.Error
-	return errors.As(err, &op) || errdefs.IsUnavailable(err)
+	img, err := s.describe(ctx, rec)
+	img.PulledIn, img.UnpackedIn = p.times(time.Now())
+	t := p.tell()
+	s.log.Debug("image pulled", "image", name, "digest", img.Digest, "fetched", t.Done, "layers", t.Layers,
+		"pull", img.PulledIn.Round(time.Millisecond), "unpack", img.UnpackedIn.Round(time.Millisecond))
+	return img, err
 }

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/containerd/containerd/v2/core/diff"
-	"github.com/containerd/containerd/v2/core/diff/apply"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/core/mount"
@@ -24,6 +22,7 @@ import (
 	"github.com/containerd/errdefs"
 	containerdlog "github.com/containerd/log"
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/berth/berth/agent/runtime/internal/keylock"
 )
@@ -42,14 +41,19 @@ const lockTimeout = 5 * time.Second
 // Store is an image store. It implements runtime.Images.
 type Store struct {
 	log     *slog.Logger
+	dir     string
+	reg     Registries
 	bolt    *bolt.DB
 	db      *metadata.DB
 	leases  leases.Manager
 	snapKey string // which snapshotter
 	snaps   snapshots.Snapshotter
 	raw     snapshots.Snapshotter
-	applier diff.Applier
 	refs    keylock.Locks
+	blobs   blobLocks
+	fetches *semaphore.Weighted
+	pulls   pulls
+	cut     cut
 	bases   bases
 
 	collect chan struct{} // asks for a collection; holds at most one request
@@ -71,7 +75,7 @@ const overlayKey = "overlayfs"
 
 // Open opens the store in a directory, which it makes if need be. It fails if
 // another process has it open.
-func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Store, err error) {
+func Open(ctx context.Context, dir string, reg Registries, log *slog.Logger) (_ *Store, err error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make the image store's directory: %w", err)
 	}
@@ -91,8 +95,11 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Store, err erro
 	if err != nil {
 		return nil, fmt.Errorf("open the image store in %s: %w", dir, err)
 	}
-	s := &Store{log: log, bolt: db, collect: make(chan struct{}, 1), stopped: make(chan struct{}),
-		bases: bases{known: map[string]Base{}, uses: map[string]int{}}}
+	s := &Store{
+		log: log, dir: dir, reg: reg, bolt: db, collect: make(chan struct{}, 1), stopped: make(chan struct{}),
+		fetches: semaphore.NewWeighted(parallel), blobs: blobLocks{held: map[string]func(){}}, pulls: pulls{all: map[*pulling]bool{}},
+		bases: bases{known: map[string]Base{}, uses: map[string]int{}},
+	}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -115,17 +122,9 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Store, err erro
 	}
 	s.leases = metadata.NewLeaseManager(s.db)
 	s.snaps = s.db.Snapshotter(s.snapKey)
-	s.applier = apply.NewFileSystemApplier(s.db.ContentStore())
 
-	// A lease that is here belongs to a pull that was cut off.
-	cut, err := s.leases.List(ns(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("list the leases in %s: %w", dir, err)
-	}
-	for _, l := range cut {
-		if err := s.leases.Delete(ns(ctx), l); err != nil {
-			return nil, fmt.Errorf("end the lease of a pull that was cut off: %w", err)
-		}
+	if err := s.takeUpCut(ctx); err != nil {
+		return nil, err
 	}
 	if err := s.doubt(ctx); err != nil {
 		return nil, err
@@ -197,11 +196,15 @@ func (s *Store) Collect() {
 
 func (s *Store) collector(ctx context.Context) {
 	defer close(s.stopped)
+	expired := time.NewTimer(resumeWithin)
+	defer expired.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.collect:
+		case <-expired.C:
+			s.dropCut(ctx)
 		}
 		if err := s.collectNow(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("could not remove unused image content", "error", err)
@@ -223,21 +226,6 @@ func (s *Store) collectNow(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// lease keeps all content that is written under its context until done is
-// called, or, should this process end, until the next Open.
-func (s *Store) lease(ctx context.Context) (_ context.Context, done func(), err error) {
-	ctx = ns(ctx)
-	l, err := s.leases.Create(ctx, leases.WithRandomID())
-	if err != nil {
-		return nil, nil, fmt.Errorf("take a lease on image content: %w", err)
-	}
-	return leases.WithLease(ctx, l.ID), func() {
-		if err := s.leases.Delete(context.WithoutCancel(ctx), l); err != nil && !errdefs.IsNotFound(err) {
-			s.log.Error("could not end a lease on image content", "lease", l.ID, "error", err)
-		}
-	}, nil
 }
 
 // collectAfter has the room given back that an image took which could not be had,
