@@ -143,6 +143,7 @@ func (s *Store) RemoveImage(ctx context.Context, ref string) error {
 	if err != nil {
 		return fmt.Errorf("remove the record of image %s: %w", name, err)
 	}
+	s.uses.forget(name)
 	return s.collectNow(ctx)
 }
 
@@ -158,6 +159,7 @@ const (
 // name gives a manifest a name. Content under it must have been labelled and
 // unpacked: from here on the name keeps it, so that it must be on the disk before.
 func (s *Store) name(ctx context.Context, name string, target v1.Descriptor, origin string) (images.Image, error) {
+	s.uses.touch(name)
 	if err := s.sync(); err != nil {
 		return images.Image{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,22 +36,64 @@ func (s *Store) Pull(ctx context.Context, ref string, always bool) (runtime.Imag
 	if err != nil {
 		return runtime.Image{}, &runtime.PullError{Code: cannotPull, Err: err}
 	}
+	wanted := time.Now()
 	unlock, err := s.refs.Lock(ctx, name)
 	if err != nil {
 		return runtime.Image{}, &runtime.PullError{Code: cannotPull, Err: err}
 	}
 	defer unlock()
-	if !always || byDigest(name) {
+	s.uses.touch(name)
+	last, shared := s.last.since(name, wanted)
+	if !always || byDigest(name) || shared && last.err == nil {
 		img, err := s.Image(ctx, name)
 		if err == nil || !errors.Is(err, runtime.ErrNotFound) {
 			return img, err
 		}
 	}
+	if shared && last.err != nil {
+		return runtime.Image{}, last.err
+	}
+	began := time.Now()
 	img, err := s.pull(ctx, name)
 	if err != nil {
-		return runtime.Image{}, &runtime.PullError{Code: code(name, err), Err: err}
+		err = &runtime.PullError{Code: code(name, err), Err: err}
 	}
-	return img, nil
+	if ctx.Err() == nil { // else it says nothing to others
+		s.last.put(name, lastPull{began, err})
+	}
+	return img, err
+}
+
+// lastPulls are how the last pulls ended, so that many who want an image at the
+// same time don't ask the registry one after another.
+type lastPulls struct {
+	mu sync.Mutex
+	of map[string]lastPull
+}
+
+type lastPull struct {
+	began time.Time
+	err   error
+}
+
+// since returns the last pull of an image, if it began after a time.
+func (l *lastPulls) since(name string, at time.Time) (lastPull, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p, ok := l.of[name]
+	return p, ok && p.began.After(at)
+}
+
+func (l *lastPulls) put(name string, p lastPull) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// Nobody waits for as long as that, and names come and go.
+	for other, old := range l.of {
+		if time.Since(old.began) > time.Hour {
+			delete(l.of, other)
+		}
+	}
+	l.of[name] = p
 }
 
 func byDigest(name string) bool {

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/image-spec/identity"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // labelBase marks the snapshots that are bases.
@@ -38,11 +39,8 @@ func (s *Store) Base(ctx context.Context, ref string) (Base, error) {
 	if err != nil {
 		return Base{}, fmt.Errorf("read image %s: %w", rec.Name, err)
 	}
-	parent := ""
-	if len(config.RootFS.DiffIDs) > 0 {
-		parent = identity.ChainID(config.RootFS.DiffIDs).String()
-	}
-	id := baseKey(parent)
+	s.uses.touch(rec.Name)
+	parent, id := chainOf(config), baseOf(config)
 	s.bases.mu.Lock()
 	defer s.bases.mu.Unlock()
 	b, known := s.bases.known[id]
@@ -56,7 +54,16 @@ func (s *Store) Base(ctx context.Context, ref string) (Base, error) {
 	return b, nil
 }
 
-func baseKey(chain string) string { return "base-" + strings.TrimPrefix(chain, "sha256:") }
+// chainOf is the snapshot of an image's topmost layer.
+func chainOf(config v1.Image) string {
+	if len(config.RootFS.DiffIDs) == 0 {
+		return ""
+	}
+	return identity.ChainID(config.RootFS.DiffIDs).String()
+}
+
+// baseOf is the ID of an image's base.
+func baseOf(config v1.Image) string { return "base-" + strings.TrimPrefix(chainOf(config), "sha256:") }
 
 func (s *Store) makeBase(ctx context.Context, id, parent string) (Base, error) {
 	mounts, err := s.snaps.View(ns(ctx), id, parent, snapshots.WithLabels(map[string]string{gcRoot: "base", labelBase: "true"}))
@@ -160,11 +167,7 @@ func (s *Store) basesOfImages(ctx context.Context) (map[string]bool, error) {
 		if err != nil {
 			continue // one that can't be read can't be run either
 		}
-		parent := ""
-		if len(config.RootFS.DiffIDs) > 0 {
-			parent = identity.ChainID(config.RootFS.DiffIDs).String()
-		}
-		named[baseKey(parent)] = true
+		named[baseOf(config)] = true
 	}
 	return named, nil
 }

@@ -54,6 +54,8 @@ type Store struct {
 	fetches *semaphore.Weighted
 	pulls   pulls
 	cut     cut
+	uses    uses
+	last    lastPulls
 	bases   bases
 
 	collect chan struct{} // asks for a collection; holds at most one request
@@ -98,6 +100,7 @@ func Open(ctx context.Context, dir string, reg Registries, log *slog.Logger) (_ 
 	s := &Store{
 		log: log, dir: dir, reg: reg, bolt: db, collect: make(chan struct{}, 1), stopped: make(chan struct{}),
 		fetches: semaphore.NewWeighted(parallel), blobs: blobLocks{held: map[string]func(){}}, pulls: pulls{all: map[*pulling]bool{}},
+		uses: uses{last: map[string]time.Time{}, open: time.Now()}, last: lastPulls{of: map[string]lastPull{}},
 		bases: bases{known: map[string]Base{}, uses: map[string]int{}},
 	}
 	defer func() {
