@@ -69,8 +69,8 @@ type Reporter interface {
 	Report(ctx context.Context, reports []state.TaskReport) error
 }
 
-// Config is what an Agent needs. All fields but Starts, Metadata and MetadataFiles
-// must be set.
+// Config is what an Agent needs. All fields but PullBehavior, Starts, Metadata
+// and MetadataFiles must be set.
 type Config struct {
 	// Dir is the agent's own directory. It keeps a folder for each task in it.
 	Dir string
@@ -85,6 +85,8 @@ type Config struct {
 	// MetadataFiles gives containers of container instances a metadata file, as
 	// ECS_ENABLE_CONTAINER_METADATA does with AWS's agent.
 	MetadataFiles bool
+	// PullBehavior is when a registry is asked for an image; empty is PullDefault.
+	PullBehavior PullBehavior
 	// Starts is how many containers may be in the making at the same time; 0 is
 	// two for each core.
 	Starts int
@@ -118,6 +120,12 @@ type Agent struct {
 func New(cfg Config) (*Agent, error) {
 	if cfg.Starts == 0 {
 		cfg.Starts = 2 * gort.NumCPU()
+	}
+	if cfg.PullBehavior == "" {
+		cfg.PullBehavior = PullDefault
+	}
+	if err := cfg.PullBehavior.check(); err != nil {
+		return nil, err
 	}
 	a := &Agent{
 		cfg: cfg, log: cfg.Log, starts: make(chan struct{}, cfg.Starts),

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -127,49 +126,6 @@ func (t *task) failed(ctx context.Context, code string, err error) {
 	if ctx.Err() == nil {
 		t.beginStop(types.TaskStopCodeTaskFailedToStart, code+": "+err.Error())
 	}
-}
-
-// pullAll has the images that are still needed.
-func (t *task) pullAll() {
-	if t.p.PullStartedAt.IsZero() {
-		t.p.PullStartedAt = time.Now()
-	}
-	all := true
-	for i := range t.plan.containers {
-		if c := &t.p.Containers[i]; c.Launched || c.Last == state.Stopped || t.live[i].image != nil {
-			continue
-		}
-		all = false
-		t.op(t.launching, t.name("pull", i), func(ctx context.Context) func() {
-			took := t.stopwatch(state.StepPull, i)
-			img, err := t.a.cfg.Runtime.Pull(ctx, t.plan.containers[i].image, false)
-			step := took()
-			return func() {
-				if err != nil {
-					t.containerFailed(ctx, i, pullReason(err))
-					if !t.p.StoppingAt.IsZero() && t.p.PullStoppedAt.IsZero() {
-						t.p.PullStoppedAt = time.Now()
-					}
-					return
-				}
-				t.noted(step)
-				t.live[i].image = &img
-				t.p.Containers[i].Digest = img.Digest
-				t.p.Containers[i].StopSignal = stopSignal(img)
-			}
-		})
-	}
-	if all && t.p.PullStoppedAt.IsZero() {
-		t.p.PullStoppedAt = time.Now()
-	}
-}
-
-func pullReason(err error) string {
-	var pull *runtime.PullError
-	if errors.As(err, &pull) {
-		return pull.Error()
-	}
-	return "CannotPullContainerError: " + err.Error()
 }
 
 // containerFailed records that a container could not be started. The task goes

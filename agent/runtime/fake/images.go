@@ -180,6 +180,7 @@ func (r *Runtime) Import(_ context.Context, from io.Reader, ref string) ([]runti
 			if err != nil {
 				return nil, err
 			}
+			img.Imported = true
 			imported = append(imported, img)
 		}
 	}

@@ -35,8 +35,8 @@ func (r *suite) images(t *testing.T) {
 				t.Fatalf("imported %+v, want one:1", got)
 			}
 			i := got[0]
-			if !strings.HasPrefix(i.Digest, "sha256:") || i.Size <= 0 || i.CreatedAt.IsZero() {
-				t.Errorf("image %+v lacks digest, size or time", i)
+			if !strings.HasPrefix(i.Digest, "sha256:") || i.Size <= 0 || i.CreatedAt.IsZero() || !i.Imported {
+				t.Errorf("image %+v lacks digest, size, time or origin", i)
 			}
 			c := i.Config
 			if !slices.Equal(c.Entrypoint, []string{program}) || !slices.Equal(c.Cmd, []string{"print=default"}) ||
@@ -168,7 +168,7 @@ func (r *suite) pull(t *testing.T) {
 	for range 4 { // at once: one pull
 		all.Go(func() {
 			got, err := r.Pull(ctx, ref, false)
-			if err != nil || !strings.HasSuffix(got.Ref, "team/app:1") || got.Config.User != "app" {
+			if err != nil || !strings.HasSuffix(got.Ref, "team/app:1") || got.Config.User != "app" || got.Imported {
 				t.Errorf("Pull = %+v, %v", got, err)
 			}
 		})
