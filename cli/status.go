@@ -49,6 +49,12 @@ func writeStatus(out io.Writer, s local.Status, now time.Time) error {
 	for _, t := range s.Tasks {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Cluster, t.Definition, t.State, t.Address, dash(t.Public), t.Zone, now.Sub(t.Created).Round(time.Second), dash(t.Doing))
 	}
+	if len(s.Pulls) > 0 {
+		fmt.Fprintln(w, "\nIMAGE\tPULLED\tUNPACKED\tFOR")
+	}
+	for _, p := range s.Pulls {
+		fmt.Fprintf(w, "%s\t%s\t%d of %d layers\t%s\n", p.Image, pulled(p), p.Unpacked, p.Layers, now.Sub(p.Began).Round(time.Second))
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -61,6 +67,15 @@ func writeStatus(out io.Writer, s local.Status, now time.Time) error {
 		fmt.Fprintf(out, "\nNote: %s\n", n)
 	}
 	return nil
+}
+
+// pulled is how far a pull is, in words.
+func pulled(p local.PullStatus) string {
+	if p.Total == 0 {
+		return "-"
+	}
+	const mib = 1 << 20
+	return fmt.Sprintf("%.1f of %.1f MiB (%d%%)", float64(p.Done)/mib, float64(p.Total)/mib, 100*p.Done/p.Total)
 }
 
 func dash(s string) string {

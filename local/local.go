@@ -35,6 +35,7 @@ type Status struct {
 	PublicPool string
 	Nodes      []NodeStatus
 	Tasks      []TaskStatus
+	Pulls      []PullStatus
 	Loops      []LoopStatus
 	// Notes say what a person should know: what the host lacks, what failed.
 	Notes []string
@@ -55,6 +56,15 @@ type TaskStatus struct {
 	// Doing is what the node does for it or waits for: "pull web", or "".
 	Doing   string
 	Created time.Time
+}
+
+// PullStatus is an image that is being pulled: Done of Total bytes, which are 0
+// while the image's size isn't known, and Unpacked of Layers layers.
+type PullStatus struct {
+	Image            string
+	Began            time.Time
+	Done, Total      int64
+	Unpacked, Layers int
 }
 
 // LoopStatus is how one control loop does.

@@ -25,9 +25,9 @@ func (b *berth) door() *local.Server {
 	return &local.Server{
 		Status: b.status,
 		ImportImage: func(ctx context.Context, r io.Reader, ref string) ([]local.Image, error) {
-			return images(b.runtime.Import(ctx, r, ref))
+			return localImages(b.runtime.Import(ctx, r, ref))
 		},
-		ListImages:  func(ctx context.Context) ([]local.Image, error) { return images(b.runtime.ListImages(ctx)) },
+		ListImages:  func(ctx context.Context) ([]local.Image, error) { return localImages(b.runtime.ListImages(ctx)) },
 		RemoveImage: b.runtime.RemoveImage,
 		Down: func(ctx context.Context) error {
 			err := b.down(ctx)
@@ -40,7 +40,7 @@ func (b *berth) door() *local.Server {
 	}
 }
 
-func images(in []runtime.Image, err error) ([]local.Image, error) {
+func localImages(in []runtime.Image, err error) ([]local.Image, error) {
 	out := make([]local.Image, 0, len(in))
 	for _, i := range in {
 		out = append(out, local.Image{Ref: i.Ref, Digest: i.Digest, Size: i.Size, Created: i.CreatedAt})
@@ -80,6 +80,9 @@ func (b *berth) status(context.Context) (local.Status, error) {
 			ts.Public = t.Interface.Public.String()
 		}
 		s.Tasks = append(s.Tasks, ts)
+	}
+	for _, p := range b.runtime.Pulls() {
+		s.Pulls = append(s.Pulls, local.PullStatus{Image: p.Ref, Began: p.Began, Done: p.Done, Total: p.Total, Unpacked: p.Unpacked, Layers: p.Layers})
 	}
 	loop := b.reaper.Status()
 	ls := local.LoopStatus{Name: loop.Name, Failing: len(loop.Failing)}

@@ -26,6 +26,7 @@ import (
 	"github.com/berth/berth/agent/metadata"
 	"github.com/berth/berth/agent/network"
 	"github.com/berth/berth/agent/runtime/crun"
+	"github.com/berth/berth/agent/runtime/images"
 	"github.com/berth/berth/api/cloudwatch"
 	"github.com/berth/berth/api/ec2"
 	"github.com/berth/berth/api/ecs"
@@ -62,6 +63,9 @@ type Config struct {
 	Verify           bool
 	StoppedRetention time.Duration
 	MetadataFiles    bool // for containers of container instances
+	PullBehavior     agent.PullBehavior
+	Registries       images.Registries
+	ImageGC          *images.GC // nil: images are never removed to make room
 	Log              *slog.Logger
 }
 
@@ -146,7 +150,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	reports := dispatch.New(b.store, time.Now, b.log.With("part", "dispatch"))
 	if b.agent, err = agent.New(agent.Config{
 		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Reporter: reports, Metadata: b.answers, MetadataFiles: cfg.MetadataFiles,
-		Log: b.log.With("part", "agent"),
+		PullBehavior: cfg.PullBehavior, Log: b.log.With("part", "agent"),
 	}); err != nil {
 		return nil, err
 	}
@@ -163,6 +167,9 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 		return err
 	})
 	b.run("nodes", func() error { return nodes.Watch(loops, b.store, b.node.ID, time.Now) })
+	if cfg.ImageGC != nil {
+		b.run("images", func() error { return b.runtime.TendImages(loops, *cfg.ImageGC, b.agent.Images) })
+	}
 	b.run("reaper", func() error { return b.reaper.Run(loops) })
 	return b, b.serve(loops)
 }
@@ -196,7 +203,7 @@ func (b *berth) openNode(ctx context.Context) error {
 		return err
 	}
 	b.closer = append(b.closer, b.metrics.Close)
-	if b.runtime, err = crun.Open(ctx, crun.Config{Root: b.instance.Path("runtime"), Instance: b.instance.ID, Log: b.log.With("part", "runtime")}); err != nil {
+	if b.runtime, err = crun.Open(ctx, crun.Config{Root: b.instance.Path("runtime"), Instance: b.instance.ID, Registries: b.cfg.Registries, Log: b.log.With("part", "runtime")}); err != nil {
 		return err
 	}
 	b.closer = append(b.closer, b.runtime.Close)

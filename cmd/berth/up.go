@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/berth/berth/agent"
+	"github.com/berth/berth/agent/runtime/images"
 	"github.com/berth/berth/cli"
 	"github.com/berth/berth/instance"
 	"github.com/berth/berth/local"
@@ -34,6 +36,13 @@ type up struct {
 	PublicPool        string        `name:"public-pool" help:"Where public addresses are taken from. By default a part of 127.0.0.0/8, for this host alone." placeholder:"CIDR"`
 	Credentials       string        `enum:"verify,any" default:"verify" help:"Whether requests must be signed with this installation's keys: verify, or any (no verification at all: throw-away use only)."`
 	ContainerMetadata bool          `name:"container-metadata" env:"ECS_ENABLE_CONTAINER_METADATA" help:"Give containers of launch types EC2 and EXTERNAL a metadata file."`
+	PullBehavior      string        `name:"image-pull-behavior" env:"ECS_IMAGE_PULL_BEHAVIOR" enum:"default,always,once,prefer-cached" default:"default" help:"When a registry is asked for an image: default (always, and the present one is taken if it doesn't answer), always, once or prefer-cached (if the image is absent; with the latter no image is removed to make room)."`
+	RegistryConfig    string        `name:"registry-config" help:"File with the registries' credentials, in the form of Docker's config.json. By default registry.json in the data directory or, without it, config.json in $$DOCKER_CONFIG." placeholder:"FILE"`
+	InsecureRegistry  []string      `name:"insecure-registry" help:"Registry that speaks plain HTTP, as host or host:port. Those on loopback addresses always do. May be given more than once." placeholder:"HOST"`
+	ImageGCHigh       int           `name:"image-gc-high" default:"85" help:"Remove images that no task uses when more percent of the disk are in use (${default}); 0 never does." placeholder:"PERCENT"`
+	ImageGCLow        int           `name:"image-gc-low" default:"80" help:"Remove no more of them than until so many percent are (${default})." placeholder:"PERCENT"`
+	ImageGCMinAge     time.Duration `name:"image-gc-min-age" env:"ECS_IMAGE_MINIMUM_CLEANUP_AGE" default:"30m" help:"How long an image stays after its last use (${default})." placeholder:"DURATION"`
+	ImageGCInterval   time.Duration `name:"image-gc-interval" default:"1m" help:"How often the disk is looked at (${default})." placeholder:"DURATION"`
 	StoppedRetention  time.Duration `name:"stopped-retention" default:"1h" help:"How long STOPPED tasks stay visible (${default})." placeholder:"DURATION"`
 	LogLevel          slog.Level    `name:"log-level" default:"info" help:"debug, info, warn or error (${default})." placeholder:"LEVEL"`
 	Detach            bool          `help:"Go to the background once ready. Output goes to berth.log in the data directory."`
@@ -100,12 +109,42 @@ func (u *up) config(dir string) (Config, error) {
 	if u.StoppedRetention < 0 {
 		return cfg, errors.New("--stopped-retention can't be negative")
 	}
+	if err := u.images(&cfg); err != nil {
+		return cfg, err
+	}
 	if u.PublicPool != "" {
 		if cfg.PublicPool, err = netip.ParsePrefix(u.PublicPool); err != nil || !cfg.PublicPool.Addr().Is4() {
 			return cfg, fmt.Errorf("--public-pool %s: give an IPv4 range, like 127.100.0.0/16", u.PublicPool)
 		}
 	}
 	return cfg, nil
+}
+
+// images checks the flags of images and registries.
+func (u *up) images(cfg *Config) error {
+	cfg.PullBehavior = agent.PullBehavior(u.PullBehavior)
+	cfg.Registries = images.Registries{Insecure: u.InsecureRegistry, ConfigFiles: []string{filepath.Join(cfg.DataDir, "registry.json")}}
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
+		cfg.Registries.ConfigFiles = append(cfg.Registries.ConfigFiles, filepath.Join(dir, "config.json"))
+	}
+	if u.RegistryConfig != "" {
+		if _, err := os.Stat(u.RegistryConfig); err != nil {
+			return fmt.Errorf("--registry-config: %w", err)
+		}
+		cfg.Registries.ConfigFiles = []string{u.RegistryConfig}
+	}
+	if err := cfg.Registries.Check(); err != nil {
+		return err
+	}
+	if u.ImageGCHigh == 0 || cfg.PullBehavior == agent.PullPreferCached {
+		return nil
+	}
+	gc := images.GC{High: u.ImageGCHigh, Low: u.ImageGCLow, MinAge: u.ImageGCMinAge, Interval: u.ImageGCInterval}
+	if err := gc.Check(); err != nil {
+		return fmt.Errorf("--image-gc-high, --image-gc-low, --image-gc-min-age, --image-gc-interval: %w", err)
+	}
+	cfg.ImageGC = &gc
+	return nil
 }
 
 // detach runs the same command in a session of its own, and returns when that

@@ -31,6 +31,15 @@ func TestUpFlags(t *testing.T) {
 		"--public-pool nonsense":     "--public-pool",
 		"--stopped-retention=-1s":    "negative",
 		"--credentials any --detach": "",
+
+		"--image-pull-behavior once --insecure-registry a:5000 --insecure-registry b": "",
+		"--image-gc-high 0":                   "",
+		"--image-gc-high 100":                 "--image-gc-high",
+		"--image-gc-high 50":                  "--image-gc-low",
+		"--image-gc-min-age=-1s":              "--image-gc-min-age",
+		"--image-gc-interval 0s":              "--image-gc-interval",
+		"--registry-config /no/such/file":     "--registry-config",
+		"--registry-config /proc/self/limits": "credentials in /proc/self/limits",
 	} {
 		var c commands
 		parser, err := kong.New(&c)
