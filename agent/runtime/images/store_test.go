@@ -14,7 +14,7 @@ func TestForgottenSnapshot(t *testing.T) {
 	dir := t.TempDir()
 	open := func() *Store {
 		t.Helper()
-		s, err := Open(t.Context(), dir, slog.New(slog.NewTextHandler(t.Output(), nil)))
+		s, err := Open(t.Context(), dir, Registries{}, slog.New(slog.NewTextHandler(t.Output(), nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
