@@ -17,7 +17,7 @@ func main() {
 	sustained := flag.Int("sustained", 200, "launches of the sustained run")
 	calls := flag.Int("calls", 5000, "API calls")
 	lines := flag.Int("lines", 200_000, "log lines")
-	only := flag.String("only", "", "comma-separated parts: start,api,launch,containers,sustained,stop,exec,logs,soak (all)")
+	only := flag.String("only", "", "comma-separated parts: start,api,launch,containers,sustained,stop,exec,images,logs,soak (all)")
 	binary := flag.String("berth", "bin/berth", "the binary to measure")
 	flag.Parse()
 	b := &bench{launches: *launches, sustained: *sustained, calls: *calls, lines: *lines}
@@ -65,7 +65,7 @@ func (b *bench) run(binary, only string) error {
 		name string
 		run  func() error
 	}{
-		{"start", b.start}, {"api", b.api}, {"launch", b.launch}, {"containers", b.containers}, {"sustained", b.sustain}, {"stop", b.stop}, {"exec", b.execute}, {"logs", b.logs}, {"soak", b.soak},
+		{"start", b.start}, {"api", b.api}, {"launch", b.launch}, {"containers", b.containers}, {"sustained", b.sustain}, {"stop", b.stop}, {"exec", b.execute}, {"images", b.images}, {"logs", b.logs}, {"soak", b.soak},
 	}
 	if err := b.berth.start(); err != nil {
 		return err

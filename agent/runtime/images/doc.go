@@ -17,5 +17,26 @@
 // is written, so one that was cut off leaves blobs without a name or a lease,
 // which the next Open collects. Removing a name frees what nothing else keeps.
 //
+// A pull asks the registry by HEAD for the digest of a name, and fetches what is
+// not there: parallel blobs at a time of all pulls together, each once, whoever
+// wants it. What may pass is tried again, and a blob goes on where it was cut off.
+// A killed process leaves the lease of its pull, which the next one of the same
+// name takes up within an hour and the same boot. Layers are unpacked in order
+// while others come, and are on the disk before the name is written.
+//
+// Nothing that comes is trusted. Manifests, configs, tokens, layers, files and
+// their sizes have bounds; blobs are held to their digests; archive.Apply keeps
+// files inside of their layer, and marks of overlays don't come through. eStargz
+// layers are pulled whole, as the gzip that they are: the process that serves
+// files of a layer still to come must live as long as the containers do, and this
+// one does not.
+//
+// Tend removes images when the disk fills. It is given the images of all tasks,
+// and asks for them while nobody can pull the one that it looks at. Order of
+// calls: Open, Take for each base in use, Taken, then any.
+//
+// The tests run against a registry on loopback with faults in between
+// (world_test.go), as root.
+//
 // Errors of Pull are *runtime.PullError in the words of ECS.
 package images

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/containerd/v2/core/metadata"
 	"pgregory.net/rapid"
 
 	"github.com/berth/berth/agent/runtime"
@@ -198,6 +199,45 @@ func TestEvictInOrder(t *testing.T) {
 	removed, err = s.evict(t.Context(), GC{High: 80, Low: 50}, none, func() (float64, error) { return 99, nil }, time.Now())
 	if err != nil || !slices.Equal(removed, names[:1]) {
 		t.Errorf("removed %v, %v, want %s", removed, err, names[0])
+	}
+}
+
+// A process that is killed between the end of a name and the removal of what it
+// had leaves that to the next one.
+func TestRemovalCutOff(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	s := open(t, dir, Registries{})
+	var refs []string
+	for i := range 2 {
+		ref := w.push(t, fmt.Sprintf("app:%d", i), newImage(t, gzipped(t, reg("own", fmt.Sprint(i)))))
+		if _, err := s.Pull(t.Context(), ref, false); err != nil {
+			t.Fatal(err)
+		}
+		refs = append(refs, ref)
+	}
+	rec, err := s.record(t.Context(), refs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := blobs(t, s)
+	if err := metadata.NewImageStore(s.db).Delete(ns(t.Context()), rec.Name); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, Registries{})
+	defer s.Close()
+	s.Taken()
+	if err := s.collectNow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := blobs(t, s); n != both/2 {
+		t.Errorf("%d files are left of %d", n, both)
+	}
+	if got := read(t, s, refs[1], "own"); got != "1" {
+		t.Errorf("the other image's file says %q", got)
 	}
 }
 

@@ -64,6 +64,7 @@ func TestKindsOfImages(t *testing.T) {
 		"zstd":                newImage(t, zstandard(t, hello)),
 		"plain":               newImage(t, newLayer(t, plain, plain, types.OCIUncompressedLayer)),
 		"said to be plain":    newImage(t, newLayer(t, plain, zip(t, plain), types.OCIUncompressedLayer)),
+		"gzip in members":     newImage(t, newLayer(t, plain, slices.Concat(zip(t, plain[:512]), zip(t, plain[512:1024]), zip(t, plain[1024:])), types.OCILayer)), // as eStargz is
 		"schema 2":            docker(newLayer(t, plain, zip(t, plain), types.DockerLayer)),
 		"schema 2, plain":     docker(newLayer(t, plain, plain, types.DockerUncompressedLayer)),
 		"index":               index(types.OCIImageIndex, foreign, newImage(t, gzipped(t, hello))),
