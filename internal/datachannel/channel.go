@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -64,6 +65,7 @@ type Channel struct {
 	unacked  []*sent       // in order
 	acks     [][]byte      // to be sent
 	paused   bool
+	placed   int64 // place of the last frame first sent on this connection
 	timeout  estimate
 	expected int64 // sequence number of the next frame to receive
 	early    map[int64]Payload
@@ -81,6 +83,10 @@ type sent struct {
 	first time.Time // when it was sent, on any connection; zero: never
 	due   time.Time // when to send it again; zero: at once
 	tries int
+
+	carried bool  // an earlier connection carried it, and may have lost its acknowledgement
+	here    int   // how often this connection carried it
+	place   int64 // among the frames of this connection, when it was first sent there
 }
 
 // New returns an end that sends frames of a type: Output on the service's side,
@@ -314,7 +320,9 @@ func (c *Channel) acknowledged(seq int64) {
 		if s.tries == 1 { // of a frame sent twice nobody knows which one was acknowledged
 			c.timeout.add(time.Since(s.first))
 		}
-		c.unacked = append(c.unacked[:i], c.unacked[i+1:]...)
+		c.unacked = slices.DeleteFunc(slices.Delete(c.unacked, i, i+1), func(earlier *sent) bool {
+			return earlier.silent() && earlier.place < s.place
+		})
 		c.changed.fire()
 		return
 	}

@@ -164,14 +164,93 @@ func TestReconnect(t *testing.T) {
 			bothWays(t, service, client, 2000)
 		}()
 		for range 20 {
-			cut := connect(t, service, client, func([]byte) (int, time.Duration) { return min(rand.IntN(4), 1), 0 })
-			time.Sleep(300 * time.Millisecond)
+			// What is on the way is lost with its connection.
+			cut := connect(t, service, client, func([]byte) (int, time.Duration) { return 1, 40 * time.Millisecond })
+			time.Sleep(300*time.Millisecond + time.Duration(rand.IntN(100))*time.Millisecond)
 			cut()
 		}
 		cut := connect(t, service, client, perfect)
 		<-done
 		cut()
 	})
+}
+
+// plugin takes frames as AWS's plugin does: it acknowledges each once, and leaves
+// copies of what it has unanswered. deaf are frames whose acknowledgement is lost.
+type plugin struct {
+	conn     *wire
+	expected int64
+	deaf     map[int64]bool
+	shows    bytes.Buffer
+}
+
+func (p *plugin) run(t *testing.T) {
+	for {
+		b, err := p.conn.Read(t.Context())
+		if err != nil {
+			return
+		}
+		f, err := Decode(b)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if f.Type != Output || f.Sequence != p.expected {
+			continue
+		}
+		p.expected++
+		p.shows.Write(f.Payload)
+		if p.deaf[f.Sequence] {
+			continue
+		}
+		p.conn.Write(t.Context(), (&Frame{Type: acknowledge, Payload: encode(acknowledgement{AcknowledgedMessageSequenceNumber: f.Sequence})}).Encode())
+	}
+}
+
+// AWS's plugin never acknowledges again what it acknowledged on a connection
+// that then broke: the end of the session does not wait for that.
+func TestLostAcknowledgement(t *testing.T) {
+	for name, deaf := range map[string]map[int64]bool{
+		"the last": {4: true}, "one of them": {2: true}, "three": {1: true, 2: true, 4: true}, "all": {0: true, 1: true, 2: true, 3: true, 4: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				service := New(Output)
+				p := &plugin{deaf: deaf}
+				finished := make(chan error, 1)
+				for connection := range 2 {
+					a, b, cut := newWires(perfect)
+					p.conn = b
+					served, ran := make(chan struct{}), make(chan struct{})
+					go func() { service.Serve(t.Context(), a); close(served) }()
+					go func() { p.run(t); close(ran) }()
+					if connection == 0 {
+						for i := range 5 {
+							service.Send(t.Context(), Data, fmt.Appendf(nil, "%d,", i))
+							synctest.Wait() // so that they don't go together
+						}
+					} else {
+						ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+						defer cancel()
+						began := time.Now()
+						finished <- service.Finish(ctx)
+						if took := time.Since(began); took > 5*time.Second {
+							t.Errorf("the end took %v", took)
+						}
+					}
+					cut()
+					<-served
+					<-ran
+				}
+				if err := <-finished; err != nil {
+					t.Error(err)
+				}
+				if got := p.shows.String(); got != "0,1,2,3,4," {
+					t.Errorf("the plugin shows %q", got)
+				}
+			})
+		})
+	}
 }
 
 // Who doesn't read is sent no more than the window, and sends wait.

@@ -49,9 +49,33 @@ func (c *Channel) renew() {
 	for _, s := range c.unacked {
 		if s.tries > 0 {
 			s.first, s.due = time.Now(), time.Time{}
+			s.carried = true
 		}
+		s.here, s.place = 0, 0
 	}
+	c.placed = 0
 	c.ring()
+}
+
+// silentAfter is how often a connection carries a frame before its silence says
+// something.
+const silentAfter = 3
+
+// silent tells whether a frame stays without an answer that an earlier connection
+// carried, too. AWS's plugin acknowledges a frame once: when that word is lost
+// with a connection, it leaves all copies that come later unanswered. What tells
+// this from a plugin that is slow is an answer to a frame which came after the
+// copies.
+func (s *sent) silent() bool { return s.carried && s.here >= silentAfter }
+
+// ask adds an empty frame when there is a silent one and none behind it that
+// could be answered. c.mu is held.
+func (c *Channel) ask() {
+	if c.out != Output || len(c.unacked) == 0 || !c.unacked[len(c.unacked)-1].silent() {
+		return
+	}
+	c.unacked = append(c.unacked, &sent{seq: c.next, kind: Data})
+	c.next++
 }
 
 // turn takes what is to be sent now, and says when to look again.
@@ -65,14 +89,20 @@ func (c *Channel) turn(now time.Time) (acks, frames [][]byte, due time.Time, end
 	if c.end != nil || c.paused {
 		return acks, nil, time.Time{}, c.end
 	}
+	c.ask()
 	for _, s := range c.unacked {
 		if !s.due.After(now) {
 			if s.tries == 0 {
 				s.first = now
 				c.encode(s, now)
 			}
+			if s.here == 0 {
+				c.placed++
+				s.place = c.placed
+			}
 			s.due = now.Add(c.timeout.wait(s.tries))
 			s.tries++
+			s.here++
 			frames = append(frames, s.bytes)
 		}
 		if due.IsZero() || s.due.Before(due) {
