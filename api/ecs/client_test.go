@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/berth/berth/launch"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/store/memory"
@@ -42,7 +43,7 @@ func newClient(t *testing.T) (*ecs.Client, *store.Store) {
 	}
 	t.Cleanup(func() { st.Close() })
 	svc, err := wire.NewService(wire.ECS, New(Config{
-		Store: st, Now: time.Now, Log: slog.New(slog.DiscardHandler), PublicPool: netip.MustParsePrefix("127.64.0.0/16"),
+		Store: st, Now: time.Now, Log: slog.New(slog.DiscardHandler), Launcher: testLauncher(),
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -446,9 +447,14 @@ func TestCorpus(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	svc, err := wire.NewService(wire.ECS, New(Config{Store: st, Now: time.Now, Log: slog.New(slog.DiscardHandler), PublicPool: netip.MustParsePrefix("127.64.0.0/16")}))
+	svc, err := wire.NewService(wire.ECS, New(Config{Store: st, Now: time.Now, Log: slog.New(slog.DiscardHandler), Launcher: testLauncher()}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	wiretest.Corpus(t, svc, "ecs")
+}
+
+// testLauncher starts tasks by the real clock.
+func testLauncher() *launch.Launcher {
+	return &launch.Launcher{PublicPool: netip.MustParsePrefix("127.64.0.0/16"), Now: time.Now}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/berth/berth/internal/arn"
 	"github.com/berth/berth/internal/id"
 	"github.com/berth/berth/internal/page"
-	"github.com/berth/berth/place"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/wire"
@@ -389,14 +388,4 @@ func (s *Service) UpdateContainerAgent(ctx context.Context, in *ecs.UpdateContai
 		return nil, invalid("Referenced container instance %s not found.", aws.ToString(in.ContainerInstance))
 	}
 	return nil, &types.NoUpdateAvailableException{Message: aws.String("There's no update available for this Amazon ECS container agent.")}
-}
-
-// offers are the instances of a cluster as capacity.
-func offers(v store.View, cluster *state.Cluster) []place.Offer {
-	var out []place.Offer
-	for i := range store.Instances.List(v, cluster.Scope, cluster.Name+"/") {
-		n, _ := store.Nodes.Get(v, state.Key{ID: i.Node})
-		out = append(out, place.NewOffer(i, n, store.Tasks.By(v, store.TasksByNode, i.Node)))
-	}
-	return out
 }

@@ -3,7 +3,6 @@ package ecs
 import (
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/berth/berth/internal/arn"
 	"github.com/berth/berth/internal/fidelity"
+	"github.com/berth/berth/launch"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/wire"
@@ -24,32 +24,32 @@ type Config struct {
 	// Now is the clock of createdAt, registeredAt and their like.
 	Now func() time.Time
 	Log *slog.Logger
-	// PublicPool is where tasks with assignPublicIp get their address from.
-	PublicPool netip.Prefix
+	// Launcher starts tasks.
+	Launcher *launch.Launcher
 	// Sessions are where ExecuteCommand's clients go.
 	Sessions Sessions
 }
 
 // Service is the ECS API over a store.
 type Service struct {
-	store      *store.Store
-	now        func() time.Time
-	log        *slog.Logger
-	publicPool netip.Prefix
-	sessions   Sessions
-	ledger     *fidelity.Ledger
+	store    *store.Store
+	now      func() time.Time
+	log      *slog.Logger
+	launcher *launch.Launcher
+	sessions Sessions
+	ledger   *fidelity.Ledger
 }
 
 // New returns the ECS API. It panics when the embedded ledger is malformed,
 // which its test keeps from happening.
 func New(cfg Config) *Service {
 	return &Service{
-		store:      cfg.Store,
-		now:        cfg.Now,
-		log:        cfg.Log,
-		publicPool: cfg.PublicPool,
-		sessions:   cfg.Sessions,
-		ledger:     Ledger(),
+		store:    cfg.Store,
+		now:      cfg.Now,
+		log:      cfg.Log,
+		launcher: cfg.Launcher,
+		sessions: cfg.Sessions,
+		ledger:   Ledger(),
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/berth/berth/launch"
 )
 
 // fargateRow is one CPU value of Fargate and the memory it goes with, in MiB.
@@ -36,25 +38,25 @@ func (r fargateRow) allows(memory int32) bool {
 }
 
 // fargateSize reads a task's cpu and memory and checks them against Fargate's matrix.
-func fargateSize(cpu, memory string) (size, error) {
+func fargateSize(cpu, memory string) (launch.Size, error) {
 	c, err := cpuUnits(cpu)
 	if err != nil {
-		return size{}, err
+		return launch.Size{}, err
 	}
 	m, err := mebibytes(memory)
 	if err != nil {
-		return size{}, err
+		return launch.Size{}, err
 	}
 	switch {
 	case c == 0:
-		return size{}, clientError("Fargate requires that 'cpu' be defined at the task level.")
+		return launch.Size{}, clientError("Fargate requires that 'cpu' be defined at the task level.")
 	case m == 0:
-		return size{}, clientError("Fargate requires that 'memory' be defined at the task level.")
+		return launch.Size{}, clientError("Fargate requires that 'memory' be defined at the task level.")
 	}
 	if !slices.ContainsFunc(fargateRows, func(r fargateRow) bool { return r.cpu == c && r.allows(m) }) {
-		return size{}, clientError("No Fargate configuration exists for given values: %d CPU, %d memory.", c, m)
+		return launch.Size{}, clientError("No Fargate configuration exists for given values: %d CPU, %d memory.", c, m)
 	}
-	return size{cpu: c, memory: m}, nil
+	return launch.Size{CPU: c, Memory: m}, nil
 }
 
 // cpuUnits reads a task's cpu, "1024" or "1 vCPU", in CPU units; 0 for empty.

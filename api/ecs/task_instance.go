@@ -3,17 +3,13 @@ package ecs
 import (
 	"cmp"
 	"context"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
-	"github.com/berth/berth/internal/id"
-	"github.com/berth/berth/place"
-	"github.com/berth/berth/state"
+	"github.com/berth/berth/launch"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/wire"
 )
@@ -36,7 +32,7 @@ func (r *run) planInstances(constraints []types.PlacementConstraint, strategy []
 			if aws.ToString(c.Expression) != "" {
 				return invalid("An expression is not allowed with the constraint distinctInstance.")
 			}
-			r.distinct = true
+			r.Distinct = true
 		case types.PlacementConstraintTypeMemberOf:
 			return invalid("placementConstraints[].type memberOf is not supported: the cluster query language is not built yet.")
 		default:
@@ -62,113 +58,8 @@ func (r *run) planInstances(constraints []types.PlacementConstraint, strategy []
 			return invalid("Invalid placement strategy type: %s", p.Type)
 		}
 	}
-	r.strategy = strategy
+	r.Strategy = strategy
 	return nil
-}
-
-// demand is what each task of the run needs of an instance.
-func (r *run) demand() place.Demand {
-	sample := &state.Task{CPU: r.cpu, Memory: r.mem, Containers: r.containers()}
-	d := place.Demand{Arch: architecture(r.def), Attributes: r.def.Spec.V.RequiresAttributes}
-	d.CPU, d.Memory = sample.Reserves()
-	if r.distinct {
-		d.Distinct = r.group
-	}
-	for _, c := range sample.Containers {
-		d.Ports = append(d.Ports, c.Ports...)
-	}
-	for _, c := range r.def.Spec.V.ContainerDefinitions {
-		for _, q := range c.ResourceRequirements {
-			if q.Type == types.ResourceTypeGpu {
-				n, _ := strconv.Atoi(aws.ToString(q.Value)) // was checked with the definition
-				d.GPUs += n
-			}
-		}
-	}
-	return d
-}
-
-// bindings are the port mappings of a container outside awsvpc, as asked for:
-// host port 0 is any.
-func bindings(d types.ContainerDefinition, mode types.NetworkMode) []state.PortBinding {
-	if mode == types.NetworkModeAwsvpc || mode == types.NetworkModeNone {
-		return nil
-	}
-	var out []state.PortBinding
-	for _, p := range d.PortMappings {
-		b := state.PortBinding{BindIP: "0.0.0.0", Protocol: protocolOf(p), ContainerPort: aws.ToInt32(p.ContainerPort), HostPort: aws.ToInt32(p.HostPort), Count: 1}
-		if p.ContainerPortRange != nil {
-			first, last, err := portRange(*p.ContainerPortRange)
-			if err != nil {
-				continue // was checked with the definition
-			}
-			b.ContainerPort, b.Count = first, last-first+1
-		}
-		out = append(out, b)
-	}
-	return out
-}
-
-// portRange reads "8080-8090".
-func portRange(text string) (first, last int32, err error) {
-	from, to, ok := strings.Cut(text, "-")
-	a, err1 := strconv.ParseUint(from, 10, 16)
-	b, err2 := strconv.ParseUint(to, 10, 16)
-	if !ok || err1 != nil || err2 != nil || a < 1 || a > b {
-		return 0, 0, invalid("Invalid port range: %s", text)
-	}
-	return int32(a), int32(b), nil
-}
-
-// placeOnInstance puts the i-th task of a run on a container instance: the one
-// that only names, or the one that the strategies choose.
-func (s *Service) placeOnInstance(tx *store.Tx, r *run, i int, only string) (*state.Task, []types.Failure) {
-	began, taskID := s.now(), id.Hex(16)
-	seed := taskSeed(taskID)
-	demand, all := r.demand(), offers(tx, r.cluster)
-	if only != "" {
-		all = slices.DeleteFunc(all, func(o place.Offer) bool { return o.Instance.ID != only })
-	}
-	best, missed := place.PickInstance(demand, all, r.strategy, seed)
-	if best < 0 {
-		var failures []types.Failure
-		for _, m := range missed {
-			failures = append(failures, types.Failure{Arn: aws.String(m.Instance.ARN()), Reason: aws.String(m.Reason)})
-		}
-		return nil, failures
-	}
-	offer := &all[best]
-	refused := func(reason, detail string) (*state.Task, []types.Failure) {
-		return nil, []types.Failure{{Arn: aws.String(offer.Instance.ARN()), Reason: &reason, Detail: &detail}}
-	}
-	task := s.newTask(r, i, taskID)
-	task.Node, task.ContainerInstance, task.Zone = offer.Node.ID, offer.Instance.ID, place.Attribute(offer.Instance, "ecs.availability-zone")
-	if r.mode() == types.NetworkModeAwsvpc {
-		at := slices.IndexFunc(r.network.subnets, func(n *state.Subnet) bool { return slices.Contains(offer.Node.Zones, n.Zone) })
-		if at < 0 {
-			return refused("LOCATION", "no subnet of the call is in an availability zone of the container instance")
-		}
-		eni, reason := s.takeInterface(tx, r, r.network.subnets[at], taskID, offer.Node.ID, seed)
-		if eni == nil {
-			return refused("RESOURCE:ENI", reason)
-		}
-		task.attach(r.network.subnets[at], eni)
-	}
-	// Both were found free when the instance was picked.
-	ports, _ := offer.Bind(demand.Ports)
-	gpus := offer.FreeGPUs()
-	for k := range task.Containers {
-		c := &task.Containers[k]
-		c.Ports, ports = ports[:len(c.Ports):len(c.Ports)], ports[len(c.Ports):]
-		for _, q := range r.def.Spec.V.ContainerDefinitions[k].ResourceRequirements {
-			if n, _ := strconv.Atoi(aws.ToString(q.Value)); q.Type == types.ResourceTypeGpu {
-				c.GPUs, gpus = gpus[:n:n], gpus[n:]
-			}
-		}
-	}
-	task.placed(began, s.now())
-	store.Tasks.Put(tx, task.Task)
-	return task.Task, nil
 }
 
 // StartTask starts one task on each of up to ten container instances that the
@@ -192,16 +83,16 @@ func (s *Service) StartTask(ctx context.Context, in *ecs.StartTaskInput) (*ecs.S
 		if err != nil {
 			return err
 		}
-		for i, ref := range in.ContainerInstances {
-			instance, err := s.instance(tx, caller, run.cluster, ref)
+		for _, ref := range in.ContainerInstances {
+			instance, err := s.instance(tx, caller, run.Cluster, ref)
 			if err != nil {
 				return err
 			}
 			if instance == nil {
-				out.Failures = append(out.Failures, missing(caller, run.cluster, ref))
+				out.Failures = append(out.Failures, missing(caller, run.Cluster, ref))
 				continue
 			}
-			task, failures := s.placeOnInstance(tx, run, i, instance.ID)
+			task, failures := s.launcher.PlaceOn(tx, &run.Order, instance)
 			if task == nil {
 				out.Failures = append(out.Failures, failures...)
 				continue
@@ -217,18 +108,18 @@ func (s *Service) StartTask(ctx context.Context, in *ecs.StartTaskInput) (*ecs.S
 // have none of its own.
 func (r *run) instanceSize(cpu, memory string) error {
 	var err error
-	if r.cpu, err = cpuUnits(cpu); err != nil {
+	if r.CPU, err = cpuUnits(cpu); err != nil {
 		return err
 	}
-	if r.mem, err = mebibytes(memory); err != nil {
+	if r.Memory, err = mebibytes(memory); err != nil {
 		return err
 	}
-	if r.cpu != 0 && (r.cpu < minTaskCPU || r.cpu > maxTaskCPU) {
+	if r.CPU != 0 && (r.CPU < minTaskCPU || r.CPU > maxTaskCPU) {
 		return invalid("Invalid 'cpu' setting for task.")
 	}
-	for _, d := range r.def.Spec.V.ContainerDefinitions {
-		c := containerSize(d, r.overrides)
-		if r.mem == 0 && cmp.Or(c.memory, c.reservation) == 0 {
+	for _, d := range r.Definition.Spec.V.ContainerDefinitions {
+		c := launch.ContainerSize(d, r.Overrides)
+		if r.Memory == 0 && cmp.Or(c.Memory, c.Reservation) == 0 {
 			return invalid("Invalid setting for container '%s'. At least one of 'memory' or 'memoryReservation' must be specified.", aws.ToString(d.Name))
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/berth/berth/internal/awsjson"
+	"github.com/berth/berth/launch"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/wire"
@@ -49,7 +50,7 @@ func (s *Service) RunTask(ctx context.Context, in *ecs.RunTaskInput) (*ecs.RunTa
 		}
 		var ids []string
 		for i := range run.count {
-			task, failures := s.placeAny(tx, run, i)
+			task, failures := s.launcher.Place(tx, &run.Order, i, run.provider(i))
 			if task == nil {
 				out.Failures = append(out.Failures, failures...)
 				continue
@@ -95,36 +96,14 @@ func fingerprintRun(in *ecs.RunTaskInput) (string, error) {
 
 // run is a RunTask call, checked and resolved.
 type run struct {
-	caller    wire.Caller
-	cluster   *state.Cluster
-	def       *state.TaskDefinition
+	launch.Order
 	count     int
 	providers []string // by task index, empty with a launch type
-	platform  string
-	overrides types.TaskOverride
-	cpu, mem  int32
-	group     string
-	startedBy string
-	exec      bool // enableExecuteCommand
-	tags      []state.Tag
-	network   runNetwork
-	// launch is EC2 or EXTERNAL for container instances, else FARGATE.
-	launch   types.LaunchType
-	distinct bool
-	strategy []types.PlacementStrategy
-}
-
-// onInstances reports whether the tasks go to container instances.
-func (r *run) onInstances() bool { return r.launch != types.LaunchTypeFargate }
-
-// mode is the network mode of the tasks. Without one it is Docker's default.
-func (r *run) mode() types.NetworkMode {
-	return cmp.Or(r.def.Spec.V.NetworkMode, types.NetworkModeBridge)
 }
 
 // planRun checks a call in full before anything is made.
 func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput) (*run, error) {
-	r := &run{caller: caller, count: 1, startedBy: aws.ToString(in.StartedBy), exec: in.EnableExecuteCommand}
+	r := &run{count: 1, Order: launch.Order{Scope: scopeOf(caller), StartedBy: aws.ToString(in.StartedBy), Exec: in.EnableExecuteCommand}}
 	if in.Count != nil {
 		r.count = int(*in.Count)
 	}
@@ -134,101 +113,97 @@ func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput
 	if len(aws.ToString(in.ClientToken)) > 64 {
 		return nil, invalid("clientToken must be at most 64 characters long.")
 	}
-	if len(r.startedBy) > 128 {
+	if len(r.StartedBy) > 128 {
 		return nil, invalid("startedBy longer than 128.")
 	}
 	if aws.ToString(in.TaskDefinition) == "" {
 		return nil, invalid("TaskDefinition can not be blank.")
 	}
 	var err error
-	if r.cluster, err = s.activeCluster(tx, caller, in.Cluster); err != nil {
+	if r.Cluster, err = s.activeCluster(tx, caller, in.Cluster); err != nil {
 		return nil, err
 	}
-	if r.def, err = s.taskDefinition(tx, caller, *in.TaskDefinition); err != nil {
+	if r.Definition, err = s.taskDefinition(tx, caller, *in.TaskDefinition); err != nil {
 		return nil, err
 	}
-	if r.def.Spec.V.Status != types.TaskDefinitionStatusActive {
+	if r.Definition.Spec.V.Status != types.TaskDefinitionStatusActive {
 		return nil, &types.ClientException{Message: aws.String("TaskDefinition is inactive")}
 	}
 	if err := r.capacity(tx, in); err != nil {
 		return nil, err
 	}
 	switch {
-	case !r.onInstances():
-		if r.platform, err = platformVersion(in.PlatformVersion); err != nil {
+	case !r.OnInstances():
+		if r.Platform, err = platformVersion(in.PlatformVersion); err != nil {
 			return nil, err
 		}
 	case aws.ToString(in.PlatformVersion) != "":
-		return nil, invalid("The platform version must be null when specifying an %s launch type.", r.launch)
+		return nil, invalid("The platform version must be null when specifying an %s launch type.", r.Launch)
 	}
 	if err := r.override(in.Overrides); err != nil {
 		return nil, err
 	}
-	r.group = aws.ToString(in.Group)
+	r.Group = aws.ToString(in.Group)
 	switch {
-	case r.group == "":
-		r.group = "family:" + r.def.Family
-	case strings.HasPrefix(r.group, "service:"):
+	case r.Group == "":
+		r.Group = "family:" + r.Definition.Family
+	case strings.HasPrefix(r.Group, "service:"):
 		return nil, invalid("Invalid namespace for group.")
-	case len(r.group) > 255:
+	case len(r.Group) > 255:
 		return nil, invalid("group must be at most 255 characters long.")
 	}
-	if r.onInstances() {
+	if r.OnInstances() {
 		if err := r.planInstances(in.PlacementConstraints, in.PlacementStrategy); err != nil {
 			return nil, err
 		}
 	} else if len(in.PlacementConstraints) > 0 || len(in.PlacementStrategy) > 0 {
 		return nil, invalid("Placement constraints and placement strategies are not supported with FARGATE launch type.")
 	}
-	if r.tags, err = r.allTags(in); err != nil {
+	if r.Tags, err = r.allTags(in); err != nil {
 		return nil, err
 	}
-	if r.mode() != types.NetworkModeAwsvpc {
+	if r.Mode() != types.NetworkModeAwsvpc {
 		if in.NetworkConfiguration != nil {
 			return nil, invalid("Network Configuration is not valid for the given networkMode of this task definition.")
 		}
 		return r, nil
 	}
-	if r.network, err = s.planNetwork(tx, r, in.NetworkConfiguration); err != nil {
+	if r.Network, err = launch.Resolve(tx, r.Scope, in.NetworkConfiguration); err != nil {
 		return nil, err
 	}
-	if r.onInstances() && r.network.public {
+	if r.OnInstances() && r.Network.Public {
 		return nil, invalid("Assign public IP is not supported for this launch type.")
 	}
 	return r, nil
 }
 
-// placeAny places the i-th task of a run on the capacity that it is for.
-func (s *Service) placeAny(tx *store.Tx, r *run, i int) (*state.Task, []types.Failure) {
-	if r.onInstances() {
-		return s.placeOnInstance(tx, r, i, "")
+// provider is the capacity provider of the i-th task; empty with a launch type.
+func (r *run) provider(i int) string {
+	if r.providers == nil {
+		return ""
 	}
-	task, failure := s.place(tx, r, i)
-	if failure != nil {
-		return nil, []types.Failure{*failure}
-	}
-	return task, nil
+	return r.providers[i]
 }
 
 // capacity decides between launch type, the call's strategy and the cluster's.
 func (r *run) capacity(v store.View, in *ecs.RunTaskInput) error {
-	r.launch = types.LaunchTypeFargate
+	r.Launch = types.LaunchTypeFargate
 	strategy := in.CapacityProviderStrategy
 	switch {
 	case in.LaunchType != "" && len(strategy) > 0:
 		return invalid("Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.")
 	case in.LaunchType == "" && len(strategy) == 0:
-		strategy = r.cluster.Spec.V.DefaultCapacityProviderStrategy
+		strategy = r.Cluster.Spec.V.DefaultCapacityProviderStrategy
 	}
 	if len(strategy) == 0 {
 		switch in.LaunchType {
 		case types.LaunchTypeFargate:
 		case "", types.LaunchTypeEc2, types.LaunchTypeExternal:
-			r.launch = cmp.Or(in.LaunchType, types.LaunchTypeEc2)
-			if !slices.Contains(r.def.Spec.V.Compatibilities, types.Compatibility(r.launch)) {
-				return invalid("Task definition does not support launch_type %s.", r.launch)
+			r.Launch = cmp.Or(in.LaunchType, types.LaunchTypeEc2)
+			if !slices.Contains(r.Definition.Spec.V.Compatibilities, types.Compatibility(r.Launch)) {
+				return invalid("Task definition does not support launch_type %s.", r.Launch)
 			}
-			for range store.Instances.List(v, r.cluster.Scope, r.cluster.Name+"/") {
+			for range store.Instances.List(v, r.Cluster.Scope, r.Cluster.Name+"/") {
 				return nil
 			}
 			return invalid("No Container Instances were found in your cluster.")
@@ -236,13 +211,13 @@ func (r *run) capacity(v store.View, in *ecs.RunTaskInput) error {
 			return invalid("Invalid launch type: %s", in.LaunchType)
 		}
 	} else {
-		providers, err := spread(strategy, r.cluster.Spec.V.CapacityProviders, r.count)
+		providers, err := spread(strategy, r.Cluster.Spec.V.CapacityProviders, r.count)
 		if err != nil {
 			return err
 		}
 		r.providers = providers
 	}
-	if !slices.Contains(r.def.Spec.V.Compatibilities, types.CompatibilityFargate) {
+	if !slices.Contains(r.Definition.Spec.V.Compatibilities, types.CompatibilityFargate) {
 		return invalid("Task definition does not support launch_type FARGATE.")
 	}
 	return nil
@@ -314,12 +289,12 @@ func platformVersion(asked *string) (string, error) {
 // override checks the overrides against the definition and works out the
 // task's size.
 func (r *run) override(o *types.TaskOverride) error {
-	def := &r.def.Spec.V
+	def := &r.Definition.Spec.V
 	if o != nil {
-		r.overrides = *o
+		r.Overrides = *o
 	}
 	names := map[string]bool{}
-	for i, c := range r.overrides.ContainerOverrides {
+	for i, c := range r.Overrides.ContainerOverrides {
 		name := aws.ToString(c.Name)
 		switch {
 		case name == "":
@@ -331,19 +306,19 @@ func (r *run) override(o *types.TaskOverride) error {
 		}
 		names[name] = true
 	}
-	if b, err := awsjson.Marshal(&r.overrides); err != nil {
+	if b, err := awsjson.Marshal(&r.Overrides); err != nil {
 		return err
 	} else if len(b) > 8192 {
 		return invalid("Overrides are longer than the limit of 8192 characters.")
 	}
 	cpu, memory := aws.ToString(def.Cpu), aws.ToString(def.Memory)
-	if r.overrides.Cpu != nil {
-		cpu = *r.overrides.Cpu
+	if r.Overrides.Cpu != nil {
+		cpu = *r.Overrides.Cpu
 	}
-	if r.overrides.Memory != nil {
-		memory = *r.overrides.Memory
+	if r.Overrides.Memory != nil {
+		memory = *r.Overrides.Memory
 	}
-	if r.onInstances() {
+	if r.OnInstances() {
 		if err := r.instanceSize(cpu, memory); err != nil {
 			return err
 		}
@@ -353,23 +328,23 @@ func (r *run) override(o *types.TaskOverride) error {
 	if err != nil {
 		return err
 	}
-	r.cpu, r.mem = size.cpu, size.memory
+	r.CPU, r.Memory = size.CPU, size.Memory
 	return r.fits()
 }
 
 // fits refuses container overrides that ask for more than the task has.
 func (r *run) fits() error {
 	var cpu, memory int64
-	for _, d := range r.def.Spec.V.ContainerDefinitions {
-		c := containerSize(d, r.overrides)
-		cpu += int64(c.cpu)
-		memory += int64(max(c.memory, c.reservation))
-		if r.mem != 0 && c.memory > r.mem {
-			return invalid("Invalid setting for container '%s'. The memory of a container must not be more than the task's %d MiB.", aws.ToString(d.Name), r.mem)
+	for _, d := range r.Definition.Spec.V.ContainerDefinitions {
+		c := launch.ContainerSize(d, r.Overrides)
+		cpu += int64(c.CPU)
+		memory += int64(max(c.Memory, c.Reservation))
+		if r.Memory != 0 && c.Memory > r.Memory {
+			return invalid("Invalid setting for container '%s'. The memory of a container must not be more than the task's %d MiB.", aws.ToString(d.Name), r.Memory)
 		}
 	}
-	if r.cpu != 0 && cpu > int64(r.cpu) {
-		return invalid("The sum of the container cpu values (%d) is more than the task's cpu (%d).", cpu, r.cpu)
+	if r.CPU != 0 && cpu > int64(r.CPU) {
+		return invalid("The sum of the container cpu values (%d) is more than the task's cpu (%d).", cpu, r.CPU)
 	}
 	return nil
 }
@@ -387,7 +362,7 @@ func (r *run) allTags(in *ecs.RunTaskInput) ([]state.Tag, error) {
 	switch in.PropagateTags {
 	case "", types.PropagateTagsNone:
 	case types.PropagateTagsTaskDefinition:
-		for _, t := range r.def.Tags {
+		for _, t := range r.Definition.Tags {
 			if !has(t.Key) {
 				tags = append(tags, t)
 			}
@@ -396,7 +371,7 @@ func (r *run) allTags(in *ecs.RunTaskInput) ([]state.Tag, error) {
 		return nil, invalid("PropagateTags can only be TASK_DEFINITION or NONE for RunTask.")
 	}
 	if in.EnableECSManagedTags {
-		tags = append(tags, state.Tag{Key: "aws:ecs:clusterName", Value: r.cluster.Name})
+		tags = append(tags, state.Tag{Key: "aws:ecs:clusterName", Value: r.Cluster.Name})
 	}
 	if len(tags) > 50 {
 		return nil, invalid("The number of tags, propagated ones included, must be at most 50.")

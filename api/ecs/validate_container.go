@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/launch"
 )
 
 // The forms of an image's name (SDK, types.ContainerDefinition.Image).
@@ -76,7 +78,7 @@ func checkPortMappings(d *types.TaskDefinition, c *types.ContainerDefinition) er
 			if p.ContainerPort != nil || p.HostPort != nil {
 				return clientError("Invalid setting for container '%s': cannot specify both single port and port range.", *c.Name)
 			}
-			if _, _, err := portRange(*p.ContainerPortRange); err != nil {
+			if _, _, err := launch.PortRange(*p.ContainerPortRange); err != nil {
 				return clientError("Invalid 'containerPortRange' setting for container '%s': it must be FIRST-LAST, with ports from 1 to 65535.", *c.Name)
 			}
 			if d.NetworkMode != types.NetworkModeAwsvpc && d.NetworkMode != types.NetworkModeBridge && d.NetworkMode != "" {

@@ -333,7 +333,7 @@ func TestFargateSize(t *testing.T) {
 		if (err == nil) != valid[[2]int32{cpu, memory}] {
 			t.Fatalf("%d, %d: %v", cpu, memory, err)
 		}
-		if err == nil && (got.cpu != cpu || got.memory != memory) {
+		if err == nil && (got.CPU != cpu || got.Memory != memory) {
 			t.Fatalf("%d, %d became %+v", cpu, memory, got)
 		}
 	})

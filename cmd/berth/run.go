@@ -42,6 +42,7 @@ import (
 	"github.com/berth/berth/control/nodes"
 	"github.com/berth/berth/control/reaper"
 	"github.com/berth/berth/instance"
+	"github.com/berth/berth/launch"
 	"github.com/berth/berth/local"
 	"github.com/berth/berth/logstore"
 	"github.com/berth/berth/metricstore"
@@ -261,7 +262,7 @@ func (b *berth) serve(ctx context.Context) error {
 		description wire.Description
 		service     any
 	}{
-		{wire.ECS, ecs.New(ecs.Config{Store: b.store, Now: time.Now, Log: b.log, PublicPool: b.cfg.PublicPool, Sessions: b.sessions})},
+		{wire.ECS, ecs.New(ecs.Config{Store: b.store, Now: time.Now, Log: b.log, Launcher: &launch.Launcher{PublicPool: b.cfg.PublicPool, Now: time.Now}, Sessions: b.sessions})},
 		{wire.EC2, b.ec2},
 		{wire.Logs, lines},
 		{wire.SSM, ssm.New(b.sessions)},

@@ -1,0 +1,162 @@
+package launch
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/internal/id"
+	"github.com/berth/berth/place"
+	"github.com/berth/berth/state"
+)
+
+// Order is what each task of a RunTask call, or of a service's revision, shall be.
+type Order struct {
+	Scope      state.Scope
+	Cluster    *state.Cluster
+	Definition *state.TaskDefinition
+	// Launch is EC2 or EXTERNAL for container instances, else FARGATE.
+	Launch    types.LaunchType
+	Platform  string // version; for FARGATE
+	Overrides types.TaskOverride
+	// CPU in CPU units and Memory in MiB are the task's size after overrides; 0 for
+	// none of its own, which FARGATE does not allow.
+	CPU, Memory int32
+	Group       string
+	StartedBy   string
+	Exec        bool // enableExecuteCommand
+	Tags        []state.Tag
+	Network     Network // of awsvpc
+	// Distinct keeps tasks of one group on container instances of their own.
+	Distinct bool
+	Strategy []types.PlacementStrategy
+}
+
+// OnInstances reports whether the tasks go to container instances.
+func (o *Order) OnInstances() bool { return o.Launch != types.LaunchTypeFargate }
+
+// Mode is the network mode of the tasks. Without one it is Docker's default.
+func (o *Order) Mode() types.NetworkMode {
+	return cmp.Or(o.Definition.Spec.V.NetworkMode, types.NetworkModeBridge)
+}
+
+// Size is what one container asks for: CPU units and MiB, 0 for nothing.
+type Size struct{ CPU, Memory, Reservation int32 }
+
+// ContainerSize is a container's size after overrides.
+func ContainerSize(d types.ContainerDefinition, o types.TaskOverride) Size {
+	out := Size{CPU: d.Cpu, Memory: aws.ToInt32(d.Memory), Reservation: aws.ToInt32(d.MemoryReservation)}
+	for _, c := range o.ContainerOverrides {
+		if aws.ToString(c.Name) != aws.ToString(d.Name) {
+			continue
+		}
+		if c.Cpu != nil {
+			out.CPU = *c.Cpu
+		}
+		if c.Memory != nil {
+			out.Memory = *c.Memory
+		}
+		if c.MemoryReservation != nil {
+			out.Reservation = *c.MemoryReservation
+		}
+	}
+	return out
+}
+
+// containers are the containers of each task, their ports as asked for.
+func (o *Order) containers() []state.Container {
+	var all []state.Container
+	for _, d := range o.Definition.Spec.V.ContainerDefinitions {
+		size := ContainerSize(d, o.Overrides)
+		c := state.Container{Name: aws.ToString(d.Name), ID: id.UUID(), Image: aws.ToString(d.Image), Last: state.Pending,
+			Essential: d.Essential == nil || *d.Essential, HealthCheck: d.HealthCheck != nil,
+			Health: types.HealthStatusUnknown, CPU: strconv.Itoa(int(size.CPU))}
+		if size.Memory > 0 {
+			c.Memory = strconv.Itoa(int(size.Memory))
+		}
+		if size.Reservation > 0 {
+			c.MemoryReservation = strconv.Itoa(int(size.Reservation))
+		}
+		if o.Exec {
+			c.ExecAgent = state.ExecAgentPending
+		}
+		c.Ports = bindings(d, o.Mode())
+		all = append(all, c)
+	}
+	return all
+}
+
+// bindings are the port mappings of a container outside awsvpc, as asked for:
+// host port 0 is any.
+func bindings(d types.ContainerDefinition, mode types.NetworkMode) []state.PortBinding {
+	if mode == types.NetworkModeAwsvpc || mode == types.NetworkModeNone {
+		return nil
+	}
+	var out []state.PortBinding
+	for _, p := range d.PortMappings {
+		b := state.PortBinding{
+			BindIP: "0.0.0.0", Protocol: cmp.Or(p.Protocol, types.TransportProtocolTcp),
+			ContainerPort: aws.ToInt32(p.ContainerPort), HostPort: aws.ToInt32(p.HostPort), Count: 1,
+		}
+		if p.ContainerPortRange != nil {
+			first, last, err := PortRange(*p.ContainerPortRange)
+			if err != nil {
+				continue // was checked with the definition
+			}
+			b.ContainerPort, b.Count = first, last-first+1
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// PortRange reads "8080-8090".
+func PortRange(text string) (first, last int32, err error) {
+	from, to, ok := strings.Cut(text, "-")
+	a, err1 := strconv.ParseUint(from, 10, 16)
+	b, err2 := strconv.ParseUint(to, 10, 16)
+	if !ok || err1 != nil || err2 != nil || a < 1 || a > b {
+		return 0, 0, &types.InvalidParameterException{Message: aws.String(fmt.Sprintf("Invalid port range: %s", text))}
+	}
+	return int32(a), int32(b), nil
+}
+
+// demand is what each task of the order needs of a container instance.
+func (o *Order) demand() place.Demand {
+	sample := &state.Task{CPU: o.CPU, Memory: o.Memory, Containers: o.containers()}
+	d := place.Demand{Arch: Architecture(o.Definition), Attributes: o.Definition.Spec.V.RequiresAttributes}
+	d.CPU, d.Memory = sample.Reserves()
+	if o.Distinct {
+		d.Distinct = o.Group
+	}
+	for _, c := range sample.Containers {
+		d.Ports = append(d.Ports, c.Ports...)
+	}
+	for _, c := range o.Definition.Spec.V.ContainerDefinitions {
+		d.GPUs += gpus(c)
+	}
+	return d
+}
+
+// gpus is how many GPUs a container needs.
+func gpus(c types.ContainerDefinition) int {
+	at := slices.IndexFunc(c.ResourceRequirements, func(q types.ResourceRequirement) bool { return q.Type == types.ResourceTypeGpu })
+	if at < 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(aws.ToString(c.ResourceRequirements[at].Value)) // was checked with the definition
+	return n
+}
+
+// Architecture is the CPU architecture that a definition's tasks need.
+func Architecture(d *state.TaskDefinition) string {
+	if p := d.Spec.V.RuntimePlatform; p != nil && p.CpuArchitecture != "" {
+		return string(p.CpuArchitecture)
+	}
+	return string(types.CPUArchitectureX8664)
+}
