@@ -29,9 +29,12 @@ type Order struct {
 	CPU, Memory int32
 	Group       string
 	StartedBy   string
-	Exec        bool // enableExecuteCommand
-	Tags        []state.Tag
-	Network     Network // of awsvpc
+	// Service and Deployment are who starts the tasks, if it is a service: its name,
+	// and the ID of its deployment or task set.
+	Service, Deployment string
+	Exec                bool // enableExecuteCommand
+	Tags                []state.Tag
+	Network             Network // of awsvpc
 	// Distinct keeps tasks of one group on container instances of their own.
 	Distinct bool
 	Strategy []types.PlacementStrategy

@@ -135,7 +135,7 @@ func (l *Launcher) newTask(o *Order, taskID, provider string) *state.Task {
 	t := &state.Task{
 		Scope: o.Scope, Cluster: o.Cluster.Name, ID: taskID,
 		Family: o.Definition.Family, Revision: o.Definition.Revision, LaunchType: o.Launch, NetworkMode: o.Mode(), CapacityProvider: provider,
-		Group: o.Group, StartedBy: o.StartedBy, Tags: o.Tags,
+		Group: o.Group, StartedBy: o.StartedBy, Service: o.Service, Deployment: o.Deployment, Tags: o.Tags,
 		CPU: o.CPU, Memory: o.Memory, Arch: Architecture(o.Definition),
 		Desired: state.Running, Last: state.Provisioning, Health: types.HealthStatusUnknown, Version: 1, CreatedAt: l.Now(),
 	}

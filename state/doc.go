@@ -17,6 +17,15 @@
 //	Task            Desired, StopCode, StoppedReason        api/ecs StopTask, control loops: through Task.Stop
 //	Task            Last, times, Containers, Health         control/dispatch from the node's reports: through Task.Observe
 //	Task            Tags                                    api/ecs
+//	Service         Spec, Desired, Tags, ACTIVE, DRAINING   api/ecs
+//	Service         Deployment                              whoever makes a deployment: api/ecs, control/services for rollbacks
+//	Service         INACTIVE, LastEvent, SteadyAt, Starts   control/services
+//	ServiceEvent    all                                     control/services
+//	ServiceRevision all                                     api/ecs, never changed
+//	Deployment      all at first, StopRequested             api/ecs (control/services: those that roll back)
+//	Deployment      the rest                                control/services
+//	TaskSet         all but Stability                       api/ecs
+//	TaskSet         Stability                               control/services
 //	Node            all but LastSeen, Status                control/nodes at registration
 //	Node            LastSeen, Status                        control/nodes
 //	ENI             all                                     made with its task (api/ecs), deleted with its stop (control/dispatch)

@@ -66,9 +66,13 @@ type Task struct {
 	PlatformFamily   string
 	Group            string
 	StartedBy        string
-	Overrides        Spec[types.TaskOverride, *types.TaskOverride]
-	ExecuteCommand   bool
-	Tags             []Tag `json:",omitempty"`
+	// Service is the name of the service that started it, and Deployment the ID of
+	// that one's deployment or task set; empty for other tasks.
+	Service        string `json:",omitempty"`
+	Deployment     string `json:",omitempty"`
+	Overrides      Spec[types.TaskOverride, *types.TaskOverride]
+	ExecuteCommand bool
+	Tags           []Tag `json:",omitempty"`
 	// CPU in CPU units (1024 a vCPU) and Memory in MiB: the task's size after
 	// overrides.
 	CPU    int32

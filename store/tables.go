@@ -8,8 +8,13 @@ var (
 	Clusters        = newTable("ecs/cluster", (*state.Cluster).Key)
 	Families        = newTable("ecs/family", (*state.Family).Key)
 	TaskDefinitions = newTable("ecs/task-definition", (*state.TaskDefinition).Key)
-	Tasks           = newTable("ecs/task", (*state.Task).Key, TasksByNode)
+	Tasks           = newTable("ecs/task", (*state.Task).Key, TasksByNode, TasksByStarter)
 	Instances       = newTable("ecs/container-instance", (*state.ContainerInstance).Key, InstancesByNode)
+	Services        = newTable("ecs/service", (*state.Service).Key)
+	ServiceEvents   = newTable("ecs/service-event", (*state.ServiceEvent).Key)
+	Revisions       = newTable("ecs/service-revision", (*state.ServiceRevision).Key)
+	Deployments     = newTable("ecs/service-deployment", (*state.Deployment).Key)
+	TaskSets        = newTable("ecs/task-set", (*state.TaskSet).Key)
 	Grants          = newTable("api/grant", (*state.Grant).Key)
 	Nodes           = newTable("berth/node", (*state.Node).Key)
 
@@ -24,7 +29,14 @@ var (
 
 // The indexes.
 var (
-	TasksByNode     = newIndex("node", func(t *state.Task) []string { return []string{t.Node} })
+	TasksByNode = newIndex("node", func(t *state.Task) []string { return []string{t.Node} })
+	// TasksByStarter finds the tasks of a deployment or task set by its ID.
+	TasksByStarter = newIndex("starter", func(t *state.Task) []string {
+		if t.Deployment == "" {
+			return nil
+		}
+		return []string{t.Deployment}
+	})
 	InstancesByNode = newIndex("node", func(i *state.ContainerInstance) []string { return []string{i.Node} })
 	ENIsBySubnet    = newIndex("subnet", func(e *state.ENI) []string { return []string{e.Subnet} })
 	ENIsByVPC       = newIndex("vpc", func(e *state.ENI) []string { return []string{e.VPC} })
@@ -33,6 +45,6 @@ var (
 
 // tables are all descriptors by name.
 var tables = named(
-	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Grants.d, Nodes.d,
+	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Services.d, ServiceEvents.d, Revisions.d, Deployments.d, TaskSets.d, Grants.d, Nodes.d,
 	VPCs.d, Subnets.d, InternetGateways.d, RouteTables.d, SecurityGroups.d, ENIs.d, Addresses.d,
 )
