@@ -165,7 +165,22 @@ func snapshotter(dir string, log *slog.Logger) (string, snapshots.Snapshotter, e
 // between dropping a snapshot from the records and removing its files.
 func (s *Store) doubt(ctx context.Context) error {
 	const key = "doubt"
-	if _, err := s.snaps.Prepare(ns(ctx), key, ""); err != nil && !errdefs.IsAlreadyExists(err) {
+	prepare := func() error {
+		_, err := s.snaps.Prepare(ns(ctx), key, "")
+		if errdefs.IsAlreadyExists(err) {
+			return nil
+		}
+		return err
+	}
+	err := prepare()
+	if c, ok := s.raw.(snapshots.Cleaner); err != nil && ok {
+		// A process that was killed while it made a snapshot leaves the directory of
+		// the number that is given again now.
+		if err = c.Cleanup(ns(ctx)); err == nil {
+			err = prepare()
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("make a snapshot to be removed: %w", err)
 	}
 	if err := s.snaps.Remove(ns(ctx), key); err != nil {

@@ -4,12 +4,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 )
 
 // Files of a snapshot that no record knows, as a process leaves them that is
-// killed while it removes one, are removed by the next process.
+// killed while it makes or removes one, are removed by the next process.
 func TestForgottenSnapshot(t *testing.T) {
 	dir := t.TempDir()
 	open := func() *Store {
@@ -27,9 +28,16 @@ func TestForgottenSnapshot(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	snapshots := filepath.Join(dir, s.snapKey, "snapshots")
+	// One killed while it makes a snapshot leaves a directory whose number was not
+	// noted as given.
+	for n := range 20 {
+		if err := os.MkdirAll(filepath.Join(snapshots, strconv.Itoa(n), "fs", "file"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s = open()
 	defer s.Close()
-	snapshots := filepath.Join(dir, s.snapKey, "snapshots")
 	var left []os.DirEntry
 	deadline := time.After(10 * time.Second)
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
