@@ -9,7 +9,7 @@
 //
 //	network, err := launch.Resolve(tx, scope, configuration)  // awsvpc only
 //	order := &launch.Order{…}
-//	task, failures := launcher.Place(tx, order, i, provider)
+//	task, refusal := launcher.Place(tx, order, i, provider)
 //
 // Tests: with its callers, over store/memory.
 package launch

@@ -12,6 +12,7 @@ import (
 
 	"github.com/berth/berth/internal/id"
 	"github.com/berth/berth/place"
+	"github.com/berth/berth/place/query"
 	"github.com/berth/berth/state"
 )
 
@@ -35,8 +36,10 @@ type Order struct {
 	Exec                bool // enableExecuteCommand
 	Tags                []state.Tag
 	Network             Network // of awsvpc
-	// Distinct keeps tasks of one group on container instances of their own.
+	// Distinct keeps tasks of one group on container instances of their own, Members
+	// are the expressions of memberOf.
 	Distinct bool
+	Members  []*query.Expr
 	Strategy []types.PlacementStrategy
 }
 
@@ -130,12 +133,20 @@ func PortRange(text string) (first, last int32, err error) {
 }
 
 // demand is what each task of the order needs of a container instance.
-func (o *Order) demand() place.Demand {
+func (o *Order) demand(provider string, seed uint64) *place.Demand {
 	sample := &state.Task{CPU: o.CPU, Memory: o.Memory, Containers: o.containers()}
-	d := place.Demand{Arch: Architecture(o.Definition), Attributes: o.Definition.Spec.V.RequiresAttributes}
+	d := &place.Demand{
+		Arch: Architecture(o.Definition), Attributes: o.Definition.Spec.V.RequiresAttributes, Group: o.Group, Distinct: o.Distinct,
+		Members: o.members(), Provider: provider, Strategy: o.Strategy, Seed: seed,
+	}
 	d.CPU, d.Memory = sample.Reserves()
-	if o.Distinct {
-		d.Distinct = o.Group
+	if len(o.Strategy) == 0 && o.Service != "" {
+		d.Strategy = place.ServiceStrategy()
+	}
+	if o.Mode() == types.NetworkModeAwsvpc {
+		for _, n := range o.Network.Subnets {
+			d.Zones = append(d.Zones, n.Zone)
+		}
 	}
 	for _, c := range sample.Containers {
 		d.Ports = append(d.Ports, c.Ports...)

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/berth/berth/internal/id"
@@ -23,52 +22,52 @@ type Launcher struct {
 }
 
 // Place finds the i-th task of an order a place and writes it into the
-// transaction, or says why it can't: ECS's failure reasons. provider is its
-// capacity provider, empty with a launch type.
-func (l *Launcher) Place(tx *store.Tx, o *Order, i int, provider string) (*state.Task, []types.Failure) {
-	if o.OnInstances() {
-		return l.placeOn(tx, o, Offers(tx, o.Cluster), provider)
+// transaction, or says why it can't. provider is its capacity provider, empty
+// with a launch type.
+func (l *Launcher) Place(tx *store.Tx, o *Order, i int, provider string) (*state.Task, *place.Refusal) {
+	if !o.OnInstances() {
+		return l.placeFargate(tx, o, i, provider)
 	}
-	return l.placeFargate(tx, o, i, provider)
+	began, taskID := l.Now(), id.Hex(16)
+	d := o.demand(provider, taskSeed(taskID))
+	offer, no := store.Places(tx).PickInstance(o.Cluster.Key(), d)
+	if no != nil {
+		return nil, no
+	}
+	return l.placeOn(tx, o, d, offer, taskID, began)
 }
 
 // PlaceOn starts a task of an order on a container instance.
-func (l *Launcher) PlaceOn(tx *store.Tx, o *Order, instance *state.ContainerInstance) (*state.Task, []types.Failure) {
-	others := func(f place.Offer) bool { return f.Instance.ID != instance.ID }
-	return l.placeOn(tx, o, slices.DeleteFunc(Offers(tx, o.Cluster), others), "")
-}
-
-// Offers are the instances of a cluster as capacity.
-func Offers(v store.View, cluster *state.Cluster) []place.Offer {
-	var out []place.Offer
-	for i := range store.Instances.List(v, cluster.Scope, cluster.Name+"/") {
-		n, _ := store.Nodes.Get(v, state.Key{ID: i.Node})
-		out = append(out, place.NewOffer(i, n, store.Tasks.By(v, store.TasksByNode, i.Node)))
-	}
-	return out
-}
-
-func (l *Launcher) placeFargate(tx *store.Tx, o *Order, i int, provider string) (*state.Task, []types.Failure) {
+func (l *Launcher) PlaceOn(tx *store.Tx, o *Order, instance *state.ContainerInstance) (*state.Task, *place.Refusal) {
 	began, taskID := l.Now(), id.Hex(16)
-	seed := taskSeed(taskID)
-	var candidates []place.Candidate
-	for n := range store.Nodes.All(tx) {
-		candidates = append(candidates, place.Load(n, store.Tasks.By(tx, store.TasksByNode, n.ID)))
+	d := o.demand("", taskSeed(taskID))
+	offer, ok := store.Places(tx).Offer(o.Cluster.Key(), instance.ID)
+	if !ok {
+		return nil, place.Refused(place.NotActive, "not registered", instance)
 	}
+	if code, detail := offer.Miss(d); code != "" {
+		return nil, place.Refused(code, detail, instance)
+	}
+	return l.placeOn(tx, o, d, offer, taskID, began)
+}
+
+func (l *Launcher) placeFargate(tx *store.Tx, o *Order, i int, provider string) (*state.Task, *place.Refusal) {
+	began, taskID := l.Now(), id.Hex(16)
+	seed, places := taskSeed(taskID), store.Places(tx)
 	request := place.Request{CPU: o.CPU, Memory: o.Memory, Arch: Architecture(o.Definition)}
 	var refusal *place.Refusal
 	// Tasks of one order go round the subnets, from a random one on.
 	for k := range o.Network.Subnets {
 		subnet := o.Network.Subnets[(int(seed%uint64(len(o.Network.Subnets)))+i+k)%len(o.Network.Subnets)]
 		request.Zone = subnet.Zone
-		best, no := place.Pick(request, candidates)
+		node, no := places.PickNode(request)
 		if no != nil {
 			refusal = no
 			continue
 		}
-		eni, reason := l.takeInterface(tx, o, subnet, taskID, candidates[best].Node.ID, seed)
+		eni, reason := l.takeInterface(tx, o, subnet, taskID, node.ID, seed)
 		if eni == nil {
-			return nil, []types.Failure{{Reason: aws.String("RESOURCE:ENI"), Detail: aws.String(reason)}}
+			return nil, place.Refused(place.NoENI, reason, nil)
 		}
 		task := l.newTask(o, taskID, provider)
 		attach(task, subnet, eni)
@@ -76,43 +75,23 @@ func (l *Launcher) placeFargate(tx *store.Tx, o *Order, i int, provider string) 
 		l.put(tx, task, began)
 		return task, nil
 	}
-	return nil, []types.Failure{{
-		Reason: aws.String("Capacity is unavailable at this time. Please try again later or in a different availability zone."),
-		Detail: aws.String(refusal.Code() + ": " + refusal.String()),
-	}}
+	return nil, refusal
 }
 
-// placeOn puts a task on that of the instances which the strategies choose.
-func (l *Launcher) placeOn(tx *store.Tx, o *Order, all []place.Offer, provider string) (*state.Task, []types.Failure) {
-	began, taskID := l.Now(), id.Hex(16)
-	seed, demand := taskSeed(taskID), o.demand()
-	best, missed := place.PickInstance(demand, all, o.Strategy, seed)
-	if best < 0 {
-		var failures []types.Failure
-		for _, m := range missed {
-			failures = append(failures, types.Failure{Arn: aws.String(m.Instance.ARN()), Reason: aws.String(m.Reason)})
-		}
-		return nil, failures
-	}
-	offer := &all[best]
-	refused := func(reason, detail string) (*state.Task, []types.Failure) {
-		return nil, []types.Failure{{Arn: aws.String(offer.Instance.ARN()), Reason: &reason, Detail: &detail}}
-	}
-	task := l.newTask(o, taskID, provider)
-	task.Node, task.ContainerInstance, task.Zone = offer.Node.ID, offer.Instance.ID, place.Attribute(offer.Instance, "ecs.availability-zone")
+// placeOn puts a task on a container instance that can run it.
+func (l *Launcher) placeOn(tx *store.Tx, o *Order, d *place.Demand, offer *place.Offer, taskID string, began time.Time) (*state.Task, *place.Refusal) {
+	task := l.newTask(o, taskID, d.Provider)
+	task.Node, task.ContainerInstance, task.Zone = offer.Node.ID, offer.Instance.ID, place.Attribute(offer.Instance, place.ZoneAttribute)
 	if o.Mode() == types.NetworkModeAwsvpc {
 		at := slices.IndexFunc(o.Network.Subnets, func(n *state.Subnet) bool { return slices.Contains(offer.Node.Zones, n.Zone) })
-		if at < 0 {
-			return refused("LOCATION", "no subnet of the call is in an availability zone of the container instance")
-		}
-		eni, reason := l.takeInterface(tx, o, o.Network.Subnets[at], taskID, offer.Node.ID, seed)
+		eni, reason := l.takeInterface(tx, o, o.Network.Subnets[at], taskID, offer.Node.ID, d.Seed)
 		if eni == nil {
-			return refused("RESOURCE:ENI", reason)
+			return nil, place.Refused(place.NoENI, reason, offer.Instance)
 		}
 		attach(task, o.Network.Subnets[at], eni)
 	}
 	// Both were found free when the instance was picked.
-	ports, _ := offer.Bind(demand.Ports)
+	ports, _ := offer.Bind(d.Ports)
 	free := offer.FreeGPUs()
 	for k := range task.Containers {
 		c := &task.Containers[k]

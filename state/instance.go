@@ -29,9 +29,11 @@ type ContainerInstance struct {
 	Tags       []Tag             `json:",omitempty"`
 	Agent      types.VersionInfo
 	// Connected tells whether its node answers.
-	Connected    bool
-	Version      int64
-	RegisteredAt time.Time
+	Connected bool
+	// CapacityProvider is the name of the one that it belongs to; or empty.
+	CapacityProvider string `json:",omitempty"`
+	Version          int64
+	RegisteredAt     time.Time
 }
 
 // ARN returns the instance's ARN.

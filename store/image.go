@@ -7,6 +7,7 @@ import (
 
 	"github.com/cilium/statedb/part"
 
+	"github.com/berth/berth/place"
 	"github.com/berth/berth/state"
 )
 
@@ -26,6 +27,7 @@ type image struct {
 	records part.Tree[*entry] // by table, NUL, key
 	index   part.Tree[*entry] // by table, NUL, index, NUL, value, NUL, key
 	fences  []int64           // revision of each table's last change, by descriptor.number
+	places  *place.Index      // of the records; nil while they are loaded
 }
 
 // entry is one record in its place. Only the committer writes one, before
@@ -132,6 +134,7 @@ func (img *image) put(d *descriptor, e *entry) *Event {
 		ev.Old = old.rec
 		img.unfile(d, old)
 	}
+	img.places = img.places.Change(ev.Old, e.rec)
 	d.indexes(e.rec, func(index, value string) {
 		_, _, img.index = with(img.index, indexKey(d.name, index, value, e.key), e)
 	})
@@ -145,6 +148,7 @@ func (img *image) remove(d *descriptor, k state.Key) *Event {
 	}
 	img.records = tree
 	img.unfile(d, old)
+	img.places = img.places.Change(old.rec, nil)
 	return &Event{Table: d.name, Key: k, Old: old.rec}
 }
 

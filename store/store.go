@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/berth/berth/internal/id"
+	"github.com/berth/berth/place"
 )
 
 // Store is a process's access to the records.
@@ -51,6 +52,8 @@ func Open(ctx context.Context, b Backend) (*Store, error) {
 		return nil, fmt.Errorf("load the records: %w", err)
 	}
 	img.rev = rev
+	loaded := &Snapshot{image: img}
+	img.places = place.NewIndex(Nodes.All(loaded), Instances.All(loaded), Tasks.All(loaded))
 	s := &Store{
 		id: id.Hex(8), backend: b, updates: make(chan *update, 256), closing: make(chan struct{}),
 		moved: make(chan struct{}), watches: map[*Watch]struct{}{}, ended: make(chan struct{}),

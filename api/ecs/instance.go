@@ -12,6 +12,7 @@ import (
 	"github.com/berth/berth/internal/arn"
 	"github.com/berth/berth/internal/id"
 	"github.com/berth/berth/internal/page"
+	"github.com/berth/berth/place/query"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/wire"
@@ -237,8 +238,8 @@ func (s *Service) DeregisterContainerInstance(ctx context.Context, in *ecs.Dereg
 				store.Tasks.Put(tx, t)
 			}
 		}
-		store.Instances.Delete(tx, i.Key())
 		shown := renderInstance(tx, i, true)
+		store.Instances.Delete(tx, i.Key())
 		shown.Status = aws.String("INACTIVE")
 		out = &ecs.DeregisterContainerInstanceOutput{ContainerInstance: &shown}
 		return nil
@@ -318,10 +319,14 @@ func (s *Service) ListContainerInstances(ctx context.Context, in *ecs.ListContai
 	if in.Status != "" && !slices.Contains(in.Status.Values(), in.Status) {
 		return nil, invalid("Invalid status: %s", in.Status)
 	}
+	filter, err := parseFilter(in.Filter)
+	if err != nil {
+		return nil, err
+	}
 	arns := []string{}
-	for i := range store.Instances.List(v, cluster.Scope, cluster.Name+"/") {
-		if in.Status == "" || i.Status == in.Status {
-			arns = append(arns, i.ARN())
+	for o := range store.Places(v).Offers(cluster.Key()) {
+		if (in.Status == "" || o.Instance.Status == in.Status) && (filter == nil || filter.Match(o.Query())) {
+			arns = append(arns, o.Instance.ARN())
 		}
 	}
 	arns, next, err := page.Cut(arns, func(a string) string { return a }, "ecs/ListContainerInstances/"+cluster.Name, aws.ToString(in.NextToken), limit)
@@ -329,6 +334,18 @@ func (s *Service) ListContainerInstances(ctx context.Context, in *ecs.ListContai
 		return nil, invalid("Invalid token: the nextToken is not one that ListContainerInstances returned for this cluster.")
 	}
 	return &ecs.ListContainerInstancesOutput{ContainerInstanceArns: arns, NextToken: text(next)}, nil
+}
+
+// parseFilter reads a filter in the cluster query language; nil for none.
+func parseFilter(text *string) (*query.Expr, error) {
+	if aws.ToString(text) == "" {
+		return nil, nil
+	}
+	x, err := query.Parse(*text)
+	if err != nil {
+		return nil, invalid("Invalid filter %q: %v", *text, err)
+	}
+	return x, nil
 }
 
 // UpdateContainerInstancesState sets up to ten instances ACTIVE or DRAINING. On a

@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
-	"github.com/berth/berth/place"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 )
@@ -15,7 +14,10 @@ import (
 // renderInstance shows a container instance as ECS does.
 func renderInstance(v store.View, i *state.ContainerInstance, tags bool) types.ContainerInstance {
 	n, _ := store.Nodes.Get(v, state.Key{ID: i.Node})
-	offer := place.NewOffer(i, n, store.Tasks.By(v, store.TasksByNode, i.Node))
+	offer, ok := store.Places(v).Offer(i.Scope.Key(i.Cluster), i.ID)
+	if !ok {
+		panic("a container instance that is shown has no record: " + i.ID)
+	}
 	out := types.ContainerInstance{
 		AgentConnected:       i.Connected && n != nil && n.Status == "READY",
 		Attachments:          []types.Attachment{},
@@ -30,8 +32,8 @@ func renderInstance(v store.View, i *state.ContainerInstance, tags bool) types.C
 		VersionInfo:          &i.Agent,
 	}
 	cpu, memory := offer.Free()
-	var tcp, udp []int32
-	for p := range offer.Ports {
+	tcp, udp := slices.Clone(i.TCPPorts), slices.Clone(i.UDPPorts)
+	for _, p := range offer.Ports() {
 		if p.Protocol == types.TransportProtocolUdp {
 			udp = append(udp, p.Number)
 		} else {
@@ -39,13 +41,7 @@ func renderInstance(v store.View, i *state.ContainerInstance, tags bool) types.C
 		}
 	}
 	out.RemainingResources = resources(int32(cpu), int32(memory), tcp, udp, offer.FreeGPUs())
-	for _, t := range instanceTasks(v, i) {
-		if t.Last >= state.Running {
-			out.RunningTasksCount++
-		} else {
-			out.PendingTasksCount++
-		}
-	}
+	out.RunningTasksCount, out.PendingTasksCount = int32(offer.Tasks-offer.Pending), int32(offer.Pending)
 	if tags {
 		out.Tags = tagsOf(i.Tags)
 	}

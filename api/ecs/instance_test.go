@@ -137,7 +137,7 @@ func TestInstanceRules(t *testing.T) {
 		{func(in *ecs.RunTaskInput) {
 			in.NetworkConfiguration = &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-1"}}}
 		}, "Network Configuration is not valid for the given networkMode of this task definition."},
-		{func(in *ecs.RunTaskInput) { in.PlacementConstraints = []types.PlacementConstraint{{Type: "memberOf"}} }, "memberOf is not supported"},
+		{func(in *ecs.RunTaskInput) { in.PlacementConstraints = []types.PlacementConstraint{{Type: "memberOf"}} }, "column 1: the expression is empty"},
 		{func(in *ecs.RunTaskInput) {
 			in.PlacementStrategy = []types.PlacementStrategy{{Type: "binpack", Field: aws.String("luck")}}
 		}, "must be cpu or memory"},

@@ -3,7 +3,6 @@ package ecs
 import (
 	"cmp"
 	"context"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -13,54 +12,6 @@ import (
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/wire"
 )
-
-// The limits of placement (SDK, RunTaskInput).
-const maxPlacementConstraints, maxPlacementStrategies = 10, 5
-
-// planInstances checks what RunTask and StartTask say of placement on container
-// instances.
-func (r *run) planInstances(constraints []types.PlacementConstraint, strategy []types.PlacementStrategy) error {
-	switch {
-	case len(constraints) > maxPlacementConstraints:
-		return invalid("The number of placement constraints must be at most %d.", maxPlacementConstraints)
-	case len(strategy) > maxPlacementStrategies:
-		return invalid("The number of placement strategies must be at most %d.", maxPlacementStrategies)
-	}
-	for _, c := range constraints {
-		switch c.Type {
-		case types.PlacementConstraintTypeDistinctInstance:
-			if aws.ToString(c.Expression) != "" {
-				return invalid("An expression is not allowed with the constraint distinctInstance.")
-			}
-			r.Distinct = true
-		case types.PlacementConstraintTypeMemberOf:
-			return invalid("placementConstraints[].type memberOf is not supported: the cluster query language is not built yet.")
-		default:
-			return invalid("Invalid placement constraint type: %s", c.Type)
-		}
-	}
-	for _, p := range strategy {
-		field := aws.ToString(p.Field)
-		switch p.Type {
-		case types.PlacementStrategyTypeRandom:
-			if field != "" {
-				return invalid("The field of the placement strategy random must be empty.")
-			}
-		case types.PlacementStrategyTypeBinpack:
-			if !strings.EqualFold(field, "cpu") && !strings.EqualFold(field, "memory") {
-				return invalid("The field of the placement strategy binpack must be cpu or memory.")
-			}
-		case types.PlacementStrategyTypeSpread:
-			if field != "instanceId" && field != "host" && !strings.HasPrefix(field, "attribute:") {
-				return invalid("The field of the placement strategy spread must be instanceId, host or attribute:NAME.")
-			}
-		default:
-			return invalid("Invalid placement strategy type: %s", p.Type)
-		}
-	}
-	r.Strategy = strategy
-	return nil
-}
 
 // StartTask starts one task on each of up to ten container instances that the
 // caller chose.
@@ -92,9 +43,9 @@ func (s *Service) StartTask(ctx context.Context, in *ecs.StartTaskInput) (*ecs.S
 				out.Failures = append(out.Failures, missing(caller, run.Cluster, ref))
 				continue
 			}
-			task, failures := s.launcher.PlaceOn(tx, &run.Order, instance)
+			task, refusal := s.launcher.PlaceOn(tx, &run.Order, instance)
 			if task == nil {
-				out.Failures = append(out.Failures, failures...)
+				out.Failures = append(out.Failures, refusal.Failures()...)
 				continue
 			}
 			out.Tasks = append(out.Tasks, renderTask(task, s.eni(tx, task), true))

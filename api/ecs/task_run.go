@@ -50,9 +50,9 @@ func (s *Service) RunTask(ctx context.Context, in *ecs.RunTaskInput) (*ecs.RunTa
 		}
 		var ids []string
 		for i := range run.count {
-			task, failures := s.launcher.Place(tx, &run.Order, i, run.provider(i))
+			task, refusal := s.launcher.Place(tx, &run.Order, i, run.provider(i))
 			if task == nil {
-				out.Failures = append(out.Failures, failures...)
+				out.Failures = append(out.Failures, refusal.Failures()...)
 				continue
 			}
 			ids = append(ids, task.Cluster+"/"+task.ID)
@@ -153,7 +153,7 @@ func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput
 		return nil, invalid("group must be at most 255 characters long.")
 	}
 	if r.OnInstances() {
-		if err := r.planInstances(in.PlacementConstraints, in.PlacementStrategy); err != nil {
+		if err := r.Placement(in.PlacementConstraints, in.PlacementStrategy); err != nil {
 			return nil, err
 		}
 	} else if len(in.PlacementConstraints) > 0 || len(in.PlacementStrategy) > 0 {

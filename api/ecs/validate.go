@@ -49,6 +49,7 @@ func definition(in *ecs.RegisterTaskDefinitionInput) (*types.TaskDefinition, err
 		checkDependencies,
 		checkFirelens,
 		checkCompatibilities,
+		checkConstraints,
 		checkSums,
 	} {
 		if err := check(d); err != nil {

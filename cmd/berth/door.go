@@ -15,7 +15,6 @@ import (
 
 	"github.com/berth/berth/agent/runtime"
 	"github.com/berth/berth/local"
-	"github.com/berth/berth/place"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 )
@@ -56,11 +55,11 @@ func (b *berth) status(context.Context) (local.Status, error) {
 		Verified: b.cfg.Verify, PublicPool: b.cfg.PublicPool.String(), Notes: slices.Clone(b.notes),
 	}
 	for n := range store.Nodes.All(view) {
-		load := place.Load(n, store.Tasks.By(view, store.TasksByNode, n.ID))
+		cpu, memory, tasks := store.Places(view).Load(n.ID)
 		s.Nodes = append(s.Nodes, local.NodeStatus{
-			ID: n.ID, Name: n.Name, Status: n.Status, HostCPU: int64(n.CPU), HostMemory: int64(n.Memory), Tasks: load.Tasks,
+			ID: n.ID, Name: n.Name, Status: n.Status, HostCPU: int64(n.CPU), HostMemory: int64(n.Memory), Tasks: tasks,
 			CPU: int64(float64(n.CPU) * n.CPUOvercommit), Memory: int64(float64(n.Memory) * n.MemoryOvercommit),
-			CPUReserved: load.CPU, MemoryReserved: load.Memory,
+			CPUReserved: cpu, MemoryReserved: memory,
 		})
 	}
 	node := b.agent.Status()
