@@ -232,5 +232,8 @@ func labels(as *state.Assignment, d *types.ContainerDefinition) map[string]strin
 	out[prefix+"task-arn"] = as.Task.ARN()
 	out[prefix+"task-definition-family"] = as.Task.Family
 	out[prefix+"task-definition-version"] = fmt.Sprint(as.Task.Revision)
+	if as.Task.Runtime != "" {
+		out["berth.runtime"] = as.Task.Runtime
+	}
 	return out
 }

@@ -25,6 +25,7 @@ func (p *plan) spec(c *container, img runtime.Image, dir folder, netns string) (
 		return runtime.Spec{}, errors.New("no command specified: neither the task definition nor the image " + c.image + " has one")
 	}
 	s := c.shape
+	s.Runtime = p.task.Runtime
 	s.ID, s.Sandbox, s.Image = c.id, p.task.ID, c.image
 	s.Args, s.Env = args, p.env(c, img)
 	s.WorkingDir = first(c.workingDirectory, img.Config.WorkingDir, "/")

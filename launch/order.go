@@ -136,7 +136,7 @@ func PortRange(text string) (first, last int32, err error) {
 func (o *Order) demand(provider string, seed uint64) *place.Demand {
 	sample := &state.Task{CPU: o.CPU, Memory: o.Memory, Containers: o.containers()}
 	d := &place.Demand{
-		Arch: Architecture(o.Definition), Attributes: o.Definition.Spec.V.RequiresAttributes, Group: o.Group, Distinct: o.Distinct,
+		Arch: Architecture(o.Definition), HostKernel: state.HostKernel(&o.Definition.Spec.V), Attributes: o.Definition.Spec.V.RequiresAttributes, Group: o.Group, Distinct: o.Distinct,
 		Members: o.members(), Provider: provider, Strategy: o.Strategy, Seed: seed,
 	}
 	d.CPU, d.Memory = sample.Reserves()

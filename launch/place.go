@@ -54,7 +54,7 @@ func (l *Launcher) PlaceOn(tx *store.Tx, o *Order, instance *state.ContainerInst
 func (l *Launcher) placeFargate(tx *store.Tx, o *Order, i int, provider string) (*state.Task, *place.Refusal) {
 	began, taskID := l.Now(), id.Hex(16)
 	seed, places := taskSeed(taskID), store.Places(tx)
-	request := place.Request{CPU: o.CPU, Memory: o.Memory, Arch: Architecture(o.Definition)}
+	request := place.Request{CPU: o.CPU, Memory: o.Memory, Arch: Architecture(o.Definition), HostKernel: state.HostKernel(&o.Definition.Spec.V)}
 	var refusal *place.Refusal
 	// Tasks of one order go round the subnets, from a random one on.
 	for k := range o.Network.Subnets {
@@ -71,7 +71,7 @@ func (l *Launcher) placeFargate(tx *store.Tx, o *Order, i int, provider string) 
 		}
 		task := l.newTask(o, taskID, provider)
 		attach(task, subnet, eni)
-		task.Node, task.Zone = eni.Node, subnet.Zone
+		task.Node, task.Zone, task.Runtime = eni.Node, subnet.Zone, node.FargateRuntime
 		l.put(tx, task, began)
 		return task, nil
 	}
@@ -81,6 +81,7 @@ func (l *Launcher) placeFargate(tx *store.Tx, o *Order, i int, provider string) 
 // placeOn puts a task on a container instance that can run it.
 func (l *Launcher) placeOn(tx *store.Tx, o *Order, d *place.Demand, offer *place.Offer, taskID string, began time.Time) (*state.Task, *place.Refusal) {
 	task := l.newTask(o, taskID, d.Provider)
+	task.Runtime = offer.Node.Runtime
 	task.Node, task.ContainerInstance, task.Zone = offer.Node.ID, offer.Instance.ID, place.Attribute(offer.Instance, place.ZoneAttribute)
 	if o.Mode() == types.NetworkModeAwsvpc {
 		at := slices.IndexFunc(o.Network.Subnets, func(n *state.Subnet) bool { return slices.Contains(offer.Node.Zones, n.Zone) })

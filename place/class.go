@@ -135,7 +135,7 @@ func classOf(i *state.ContainerInstance, n *state.Node) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\x00%t\x00%s\x00%s", i.Status, i.Connected, aws.ToString(i.Agent.AgentVersion), i.CapacityProvider)
 	if n != nil {
-		fmt.Fprintf(&b, "\x00%s\x00%s\x00%q", n.Status, n.Arch, n.Zones)
+		fmt.Fprintf(&b, "\x00%s\x00%s\x00%q\x00%s", n.Status, n.Arch, n.Zones, n.Runtime)
 	}
 	var all []string
 	for _, a := range i.Attributes {

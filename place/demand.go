@@ -33,6 +33,9 @@ type Demand struct {
 	Attributes []types.Attribute
 	// Ports are the mappings of all its containers. A host port of 0 is any.
 	Ports []state.PortBinding
+	// HostKernel is the field for which it needs the host's kernel: see
+	// state.HostKernel.
+	HostKernel string
 	// Group is the task's. With Distinct the instance may have no other task of it.
 	Group    string
 	Distinct bool

@@ -16,6 +16,9 @@ type Request struct {
 	Memory int32 // MiB
 	Zone   string
 	Arch   string // X86_64, ARM64
+	// HostKernel is the field for which it needs the host's kernel: see
+	// state.HostKernel.
+	HostKernel string
 }
 
 // pool is nodes that can't be told apart but by what is free. It never changes.
@@ -41,7 +44,7 @@ func (h *host) rank() rank {
 	return rank{a: -int64(share * 1e12), id: h.id}
 }
 
-func poolOf(n *state.Node) string { return fmt.Sprintf("%s\x00%s\x00%q", n.Status, n.Arch, n.Zones) }
+func poolOf(n *state.Node) string { return fmt.Sprintf("%s\x00%s\x00%q\x00%s", n.Status, n.Arch, n.Zones, n.FargateRuntime) }
 
 // refile puts a host in the place of what it was before; nodes without a record
 // are in no pool.
@@ -116,6 +119,8 @@ func (r Request) missAlike(n *state.Node) (code, detail string) {
 		return NoAgent, "not connected"
 	case r.Arch != "" && r.Arch != n.Arch:
 		return NoAttribute, "of another CPU architecture than " + r.Arch
+	case r.HostKernel != "" && state.OwnKernel(n.FargateRuntime):
+		return NoAttribute, "with the runtime " + n.FargateRuntime + ", which has no " + r.HostKernel
 	case !slices.Contains(n.Zones, r.Zone):
 		return NoLocation, "not in availability zone " + r.Zone
 	}

@@ -33,6 +33,8 @@ func TestPickNode(t *testing.T) {
 	down.Status, arm.Arch = "DOWN", "ARM64"
 	over := node("over", 1024, 1024)
 	over.CPUOvercommit, over.MemoryOvercommit = 4, 2
+	gvisor := node("gvisor", 4096, 8192)
+	gvisor.FargateRuntime = "runsc"
 	req := Request{CPU: 256, Memory: 512, Zone: "us-east-1a", Arch: "X86_64"}
 	tests := []struct {
 		name  string
@@ -53,6 +55,9 @@ func TestPickNode(t *testing.T) {
 		{"overcommit ends", req, []loaded{{over, 3841, 1}}, "", "1 of 1 with fewer than 256 CPU units free"},
 		{"each reason counted", req, []loaded{{node: down}, {node: arm}, {node: node("a", 1, 1)}, {node: node("b", 1, 1)}}, "",
 			"1 of 4 not connected; 1 of 4 of another CPU architecture than X86_64; 2 of 4 with fewer than 256 CPU units free"},
+		{"the host's kernel", Request{CPU: 1, Memory: 1, Zone: "us-east-1a", HostKernel: "pidMode"}, []loaded{{node: gvisor}, {node: node("z", 9, 9)}}, "z", ""},
+		{"no host's kernel", Request{CPU: 1, Memory: 1, Zone: "us-east-1a", HostKernel: "pidMode"}, []loaded{{node: gvisor}}, "", "1 of 1 with the runtime runsc, which has no pidMode"},
+		{"a kernel of its own", req, []loaded{{node: gvisor}}, "gvisor", ""},
 		{"other zone", Request{CPU: 1, Memory: 1, Zone: "us-east-1b"}, []loaded{{node: node("a", 9, 9)}}, "", "1 of 1 not in availability zone us-east-1b"},
 	}
 	for _, tt := range tests {

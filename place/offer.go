@@ -117,6 +117,8 @@ func (o *Offer) missAlike(d *Demand) (code, detail string) {
 		return NoAgent, "not connected"
 	case d.Arch != "" && d.Arch != o.Node.Arch:
 		return NoAttribute, "of another CPU architecture than " + d.Arch
+	case d.HostKernel != "" && state.OwnKernel(o.Node.Runtime):
+		return NoAttribute, "with the runtime " + o.Node.Runtime + ", which has no " + d.HostKernel
 	}
 	for _, a := range d.Attributes {
 		if !o.has(a) {

@@ -22,9 +22,16 @@ type Node struct {
 	// and Memory*MemoryOvercommit. Limits inside a task are hard all the same.
 	CPUOvercommit    float64
 	MemoryOvercommit float64
-	Status           string // READY, DOWN
-	RegisteredAt     time.Time
-	LastSeen         time.Time
+	// FargateRuntime and Runtime are the OCI runtimes of its capacity for Fargate
+	// and as container instances: "runsc" (gVisor), or another's name; empty is
+	// the one that it has by itself.
+	FargateRuntime string `json:",omitempty"`
+	Runtime        string `json:",omitempty"`
+	// GPUs are the IDs of its devices for computing: see GPU.
+	GPUs         []string `json:",omitempty"`
+	Status       string   // READY, DOWN
+	RegisteredAt time.Time
+	LastSeen     time.Time
 }
 
 // Key is the node's ID, in no scope.

@@ -82,8 +82,6 @@ type Task struct {
 	Arch         string // X86_64, ARM64
 	// NetworkMode is awsvpc, bridge, host or none. Only awsvpc has an interface.
 	NetworkMode types.NetworkMode `json:",omitempty"`
-	// Runtime is the OCI runtime its capacity runs it with: "" (crun) or "runsc".
-	Runtime string `json:",omitempty"`
 
 	// Where it runs, written when it is placed.
 	Node string // node ID
@@ -91,8 +89,10 @@ type Task struct {
 	// empty for Fargate.
 	ContainerInstance string `json:",omitempty"`
 	Zone              string // availability zone
-	ENI               string // network interface ID
-	AttachmentID      string // UUID of the ENI's attachment
+	// Runtime is the OCI runtime of the capacity it was placed on: see Node.
+	Runtime      string `json:",omitempty"`
+	ENI          string // network interface ID
+	AttachmentID string // UUID of the ENI's attachment
 	// Interface is the ENI as its node builds it. It stays when the ENI is gone:
 	// DescribeTasks shows it for stopped tasks too.
 	Interface Interface

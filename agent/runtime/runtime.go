@@ -180,6 +180,9 @@ type Spec struct {
 	// PIDNS and IPCNS are paths of namespaces to join, or HostNS; empty is one of
 	// its own.
 	PIDNS, IPCNS string
+	// Runtime is the OCI runtime's name: "runsc" (gVisor), or another that the
+	// implementation was given. Empty is its first.
+	Runtime string
 }
 
 // HostNS stands for the host's namespace.

@@ -22,6 +22,10 @@ import (
 // Without it, it is for the only node that there is.
 const nodeAttribute = "berth.node"
 
+// runtimeAttribute is the OCI runtime of a container instance or a task, where it
+// isn't the one that hosts have by themselves.
+const runtimeAttribute = "berth.runtime"
+
 // RegisterContainerInstance makes a node capacity of a cluster. With the ARN of
 // an instance it is registered anew: its attributes and resources are replaced.
 func (s *Service) RegisterContainerInstance(ctx context.Context, in *ecs.RegisterContainerInstanceInput) (*ecs.RegisterContainerInstanceOutput, error) {
@@ -169,6 +173,9 @@ func builtIn(n *state.Node) []types.Attribute {
 		{"ecs.availability-zone", zone}, {"ecs.cpu-architecture", arch}, {"ecs.instance-type", "berth.host"}, {"ecs.os-family", "LINUX"}, {"ecs.os-type", "linux"},
 	} {
 		out = append(out, types.Attribute{Name: &a[0], Value: &a[1]})
+	}
+	if n.Runtime != "" {
+		out = append(out, types.Attribute{Name: aws.String(runtimeAttribute), Value: &n.Runtime})
 	}
 	return append(out, capabilityAttributes()...)
 }

@@ -50,6 +50,9 @@ func renderTask(t *state.Task, eni *state.ENI, tags bool) types.Task {
 		StartedBy:            text(t.StartedBy),
 		StoppedReason:        text(t.StoppedReason),
 	}
+	if t.Runtime != "" {
+		out.Attributes = append(out.Attributes, types.Attribute{Name: aws.String(runtimeAttribute), Value: &t.Runtime})
+	}
 	if t.ENI != "" {
 		out.Attachments = append(out.Attachments, renderAttachment(t, eni))
 	}

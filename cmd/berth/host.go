@@ -21,6 +21,7 @@ func thisHost(nodeID string, cfg Config) (state.Node, error) {
 		CPU: int32(runtime.NumCPU()) * 1024, Memory: int32(info.Totalram * uint64(info.Unit) >> 20),
 		CPUOvercommit: cfg.CPUOvercommit, MemoryOvercommit: cfg.MemoryOvercommit,
 	}
+	n.Runtime, n.FargateRuntime = runtimeName(cfg.Runtime), runtimeName(cfg.FargateRuntime)
 	for _, z := range state.Zones(cfg.Region) {
 		n.Zones = append(n.Zones, z.Name)
 	}

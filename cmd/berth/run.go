@@ -63,7 +63,9 @@ type Config struct {
 	PublicPool       netip.Prefix // zero: the instance's own part of loopback
 	Verify           bool
 	StoppedRetention time.Duration
-	MetadataFiles    bool // for containers of container instances
+	Runtime          string // OCI runtime of container instances; empty: the host's own
+	FargateRuntime   string // that of Fargate tasks
+	MetadataFiles    bool   // for containers of container instances
 	PullBehavior     agent.PullBehavior
 	Registries       images.Registries
 	ImageGC          *images.GC // nil: images are never removed to make room
@@ -204,7 +206,9 @@ func (b *berth) openNode(ctx context.Context) error {
 		return err
 	}
 	b.closer = append(b.closer, b.metrics.Close)
-	if b.runtime, err = crun.Open(ctx, crun.Config{Root: b.instance.Path("runtime"), Instance: b.instance.ID, Registries: b.cfg.Registries, Log: b.log.With("part", "runtime")}); err != nil {
+	if b.runtime, err = crun.Open(ctx, crun.Config{
+		Root: b.instance.Path("runtime"), Instance: b.instance.ID, Registries: b.cfg.Registries, Runtimes: b.cfg.runtimes(), Log: b.log.With("part", "runtime"),
+	}); err != nil {
 		return err
 	}
 	b.closer = append(b.closer, b.runtime.Close)

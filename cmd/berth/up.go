@@ -43,6 +43,8 @@ type up struct {
 	ImageGCLow        int           `name:"image-gc-low" default:"80" help:"Remove no more of them than until so many percent are (${default})." placeholder:"PERCENT"`
 	ImageGCMinAge     time.Duration `name:"image-gc-min-age" env:"ECS_IMAGE_MINIMUM_CLEANUP_AGE" default:"30m" help:"How long an image stays after its last use (${default})." placeholder:"DURATION"`
 	ImageGCInterval   time.Duration `name:"image-gc-interval" default:"1m" help:"How often the disk is looked at (${default})." placeholder:"DURATION"`
+	Runtime           string        `help:"OCI runtime of tasks on container instances: a program, or its name in PATH, like crun, runc or runsc (gVisor). By default crun or, where there is none, runc." placeholder:"PROGRAM"`
+	FargateRuntime    string        `name:"fargate-runtime" help:"OCI runtime of Fargate tasks, in the same way. runsc gives each container a kernel of its own." placeholder:"PROGRAM"`
 	StoppedRetention  time.Duration `name:"stopped-retention" default:"1h" help:"How long STOPPED tasks stay visible (${default})." placeholder:"DURATION"`
 	LogLevel          slog.Level    `name:"log-level" default:"info" help:"debug, info, warn or error (${default})." placeholder:"LEVEL"`
 	Detach            bool          `help:"Go to the background once ready. Output goes to berth.log in the data directory."`
@@ -86,6 +88,7 @@ func (u *up) config(dir string) (Config, error) {
 	cfg := Config{
 		DataDir: dir, Listen: u.Listen, Account: u.AccountID, Region: u.Region,
 		CPUOvercommit: u.CPUOvercommit, MemoryOvercommit: u.MemoryOvercommit,
+		Runtime: u.Runtime, FargateRuntime: u.FargateRuntime,
 		Verify: u.Credentials == "verify", StoppedRetention: u.StoppedRetention, MetadataFiles: u.ContainerMetadata,
 	}
 	host, _, err := net.SplitHostPort(u.Listen)
@@ -108,6 +111,9 @@ func (u *up) config(dir string) (Config, error) {
 	}
 	if u.StoppedRetention < 0 {
 		return cfg, errors.New("--stopped-retention can't be negative")
+	}
+	if err := cfg.checkRuntimes(); err != nil {
+		return cfg, err
 	}
 	if err := u.images(&cfg); err != nil {
 		return cfg, err

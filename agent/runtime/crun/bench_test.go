@@ -111,7 +111,7 @@ func bareRun(b *testing.B, r *Runtime, rootfs, id string) {
 	if err := wholefile.WriteJSON(filepath.Join(bundle, configFile), config); err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(r.oci, append(r.ociArgs(), "run", "--bundle", bundle, id)...)
+	cmd := exec.Command(r.oci.path, append(r.oci.args(), "run", "--bundle", bundle, id)...)
 	if err := r.start(cmd); err != nil {
 		b.Fatal(err)
 	}

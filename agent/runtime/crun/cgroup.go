@@ -363,13 +363,18 @@ func (c *cgroups) holds(path string, pid int) bool {
 func (c *cgroups) kill(path string) error {
 	// Those killed may have made others meanwhile, so look again until none is
 	// left. Each round ends all it saw.
-	for range 100 {
+	for round := range 100 {
 		pids, err := c.processes(path)
 		if err != nil {
 			return err
 		}
 		if len(pids) == 0 {
 			return nil
+		}
+		if round > 10 {
+			// The kernel takes a process out of its cgroup some time after it has told
+			// of its end, and tells nobody.
+			time.Sleep(time.Duration(round) * 100 * time.Microsecond)
 		}
 		for _, pid := range pids {
 			if err := killAndWait(pid, func() bool { return c.holds(path, pid) }); err != nil {

@@ -86,6 +86,9 @@ func (r *Runtime) config(rec record, netns string) (*specs.Spec, error) {
 	if !spec.Privileged && !spec.NoSeccomp {
 		r.filters.set(c)
 	}
+	if r.engine(spec.Runtime).kind == isRunsc {
+		return c, forRunsc(c, spec)
+	}
 	return c, nil
 }
 

@@ -35,6 +35,9 @@ func (r *Runtime) Create(ctx context.Context, spec runtime.Spec) error {
 	if existing != nil {
 		return nil
 	}
+	if err := r.checkEngine(spec.Runtime); err != nil {
+		return fmt.Errorf("create container %s: %w", spec.ID, err)
+	}
 	if !hasSandbox {
 		return fmt.Errorf("sandbox %s of container %s: %w", spec.Sandbox, spec.ID, runtime.ErrNotFound)
 	}

@@ -22,8 +22,10 @@ import (
 	"github.com/berth/berth/agent/runtime/runtimetest"
 )
 
-func TestConformance(t *testing.T) {
-	config := testConfig(t)
+func TestConformance(t *testing.T) { conform(t, testConfig(t), "") }
+
+// conform runs the suite with containers of an OCI runtime.
+func conform(t *testing.T, config Config, engine string) {
 	r := open(t, config)
 	reg := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(reg.Close)
@@ -48,7 +50,7 @@ func TestConformance(t *testing.T) {
 			}
 			return host + "/" + repo
 		},
-		Kernel: true,
+		Kernel: true, Engine: engine, OwnKernel: engine == "runsc",
 	})
 }
 

@@ -62,7 +62,7 @@ func TestCutOffRelease(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Close()
-		if err := errors.Join(os.WriteFile(r.file(id, startingFile), nil, 0o600), r.finishStart(ctx, id), conmon.Wait()); err != nil {
+		if err := errors.Join(os.WriteFile(r.file(id, startingFile), nil, 0o600), r.finishStart(ctx, runtime.Spec{ID: id}), conmon.Wait()); err != nil {
 			t.Fatal(err)
 		}
 		conmon.Close()
@@ -133,7 +133,7 @@ func TestCutOff(t *testing.T) {
 		{"made, not released", []func() error{create, supervise}, runtime.Created},
 		{"about to be released", []func() error{create, supervise, starting}, runtime.Exited},
 		{"about to be released, pipe opened", []func() error{create, supervise, starting, touch}, runtime.Exited},
-		{"just released", []func() error{create, supervise, starting, func() error { return r.releaseOnce(ctx, "cut") }}, runtime.Exited},
+		{"just released", []func() error{create, supervise, starting, func() error { return r.releaseOnce(ctx, runtime.Spec{ID: "cut"}) }}, runtime.Exited},
 		{"about to be released, never made", []func() error{create, starting}, runtime.Created},
 		{"ended, unseen", []func() error{create, start, wait, func() error { return remove(exitFile) }}, runtime.Exited},
 		{"removal, just begun", []func() error{create, start, wait, func() error { return remove(recordFile) }}, ""},

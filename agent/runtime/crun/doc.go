@@ -1,4 +1,4 @@
-// Package crun runs containers: an OCI runtime (crun, or runc) makes them, conmon
+// Package crun runs containers: an OCI runtime (crun, runc or runsc) makes them, conmon
 // watches each one, and containerd's libraries keep the images (see package
 // images). It implements runtime.Runtime.
 //
@@ -27,6 +27,7 @@
 //	logs/<id>             its output, by conmon, in the CRI's format; not rotated,
 //	                      and removed by who reads it
 //	oci/                  the OCI runtime's state
+//	oci-<name>/           another's (see Config.Runtimes), with its program's path
 //	seccomp/              compiled seccomp filters
 //
 // On the host there are also cgroups: /berth/<instance>/<task>/<container>, and
@@ -61,6 +62,12 @@
 // makes the process and waits for it. All that a command starts has a mark in its
 // environment. When it has ended, what is left with its mark is ended, and so is
 // by Open whatever has a mark, in containers that it takes up.
+//
+// # OCI runtimes
+//
+// Each container may name one of those that the host was given; see engine. What
+// differs with runsc (gVisor), where the container's processes are none of the
+// host's, is in runsc.go.
 //
 // # Hosts
 //

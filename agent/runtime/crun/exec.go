@@ -47,6 +47,7 @@ func (r *Runtime) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.
 // execution is a command about to run.
 type execution struct {
 	container *container
+	oci       *engine
 	spec      string // file of the OCI runtime's description of it
 	mark      string
 }
@@ -71,7 +72,7 @@ func (r *Runtime) prepareExec(id string, e runtime.Exec, s runtime.Streams) (*ex
 	if err := os.WriteFile(spec, process, 0o600); err != nil {
 		return nil, fmt.Errorf("run a command in container %s: %w", id, err)
 	}
-	return &execution{container: c, spec: spec, mark: mark}, nil
+	return &execution{container: c, oci: r.engine(c.Spec.Runtime), spec: spec, mark: mark}, nil
 }
 
 func (r *Runtime) exec(ctx context.Context, e *execution) (runtime.ExecResult, error) {
@@ -81,7 +82,7 @@ func (r *Runtime) exec(ctx context.Context, e *execution) (runtime.ExecResult, e
 		return failed, err
 	}
 	defer out.Close()
-	cmd := command(ctx, r.ociPath(), append(r.ociArgs(), "exec", "--process", e.spec, e.container.Spec.ID)...)
+	cmd := command(ctx, e.oci.program(), append(e.oci.args(), "exec", "--process", e.spec, e.container.Spec.ID)...)
 	cmd.Env = append(cmd.Env, e.mark)
 	cmd.Stdout, cmd.Stderr = w, w
 	err = r.start(cmd)
@@ -147,6 +148,9 @@ func (r *Runtime) execProcess(c *container, e runtime.Exec, s runtime.Streams, m
 // killMarked ends all processes of a container that have the mark in their
 // environment, until none is left. execMark alone means those of any command.
 func (r *Runtime) killMarked(spec runtime.Spec, mark string) error {
+	if oci := r.engine(spec.Runtime); oci.kind == isRunsc {
+		return r.killMarkedInside(oci, spec.ID, mark)
+	}
 	path := r.cgroups.container(spec.Sandbox, spec.ID)
 	for range 100 {
 		pids, err := r.cgroups.processes(path)
@@ -175,8 +179,11 @@ func hasMark(pid int, mark string) bool {
 	if err != nil && !errors.Is(err, unix.ESRCH) {
 		return false
 	}
-	return slices.ContainsFunc(bytes.Split(env, []byte{0}), func(kv []byte) bool {
-		name, _, _ := strings.Cut(string(kv), "=")
-		return string(kv) == mark || name == mark
-	})
+	return slices.ContainsFunc(bytes.Split(env, []byte{0}), func(kv []byte) bool { return marks(string(kv), mark) })
+}
+
+// marks tells whether an environment variable is the mark, or execMark of any.
+func marks(kv, mark string) bool {
+	name, _, _ := strings.Cut(kv, "=")
+	return kv == mark || name == mark
 }

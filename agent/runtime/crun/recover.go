@@ -80,7 +80,7 @@ func (r *Runtime) recoverSandboxes() error {
 func (r *Runtime) recoverContainer(ctx context.Context, c *container, conmon int) error {
 	id := c.Spec.ID
 	if exists(r.file(id, startingFile)) {
-		if err := r.finishStart(ctx, id); err != nil {
+		if err := r.finishStart(ctx, c.Spec); err != nil {
 			return err
 		}
 	}
@@ -117,8 +117,9 @@ func (r *Runtime) recoverContainer(ctx context.Context, c *container, conmon int
 
 // finishStart ends a start that was cut off just before or after the OCI runtime
 // was told to.
-func (r *Runtime) finishStart(ctx context.Context, id string) error {
-	out, err := r.run(ctx, "state", id)
+func (r *Runtime) finishStart(ctx context.Context, spec runtime.Spec) error {
+	id, oci := spec.ID, r.engine(spec.Runtime)
+	out, err := r.run(ctx, oci, "state", id)
 	if err != nil {
 		return removeFile(r.file(id, startingFile)) // it doesn't know of it: not made
 	}
@@ -127,17 +128,19 @@ func (r *Runtime) finishStart(ctx context.Context, id string) error {
 		PID    int    `json:"pid"`
 	}
 	if err := json.Unmarshal(out, &state); err != nil {
-		return fmt.Errorf("%s said %q: %w", filepath.Base(r.oci), out, err)
+		return fmt.Errorf("%s said %q: %w", oci.name(), out, err)
 	}
 	if state.Status == "created" {
 		// If the earlier process was killed when it had opened the pipe and written
 		// nothing, the waiting one asks for a byte over and over. It would fail in
 		// the moment between the next opening and writing: so it is held for that.
-		resume, err := hold(ctx, state.PID)
-		if err != nil {
-			return err
+		resume := func() {}
+		if oci.kind == isCrun {
+			if resume, err = hold(ctx, state.PID); err != nil {
+				return err
+			}
 		}
-		err = r.releaseOnce(ctx, id)
+		err = r.releaseOnce(ctx, spec)
 		resume()
 		if err != nil {
 			return err

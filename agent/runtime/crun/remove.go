@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -78,9 +77,11 @@ func (r *Runtime) endProcesses(ctx context.Context, id string) error {
 		errs = append(errs, r.cgroups.kill(path))
 	}
 	errs = append(errs, r.endSupervisor(ctx, id))
-	if exists(filepath.Join(r.root, stateDir, id)) {
-		_, err := r.run(ctx, "delete", "--force", id)
-		errs = append(errs, err)
+	for _, oci := range r.allEngines() {
+		if oci.has(id) {
+			_, err := r.run(ctx, oci, "delete", "--force", id)
+			errs = append(errs, err)
+		}
 	}
 	for _, path := range paths {
 		errs = append(errs, r.cgroups.remove(path), r.currentSpawner().forget(path))

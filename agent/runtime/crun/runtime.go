@@ -10,7 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,6 +32,9 @@ type Config struct {
 	// CrunPath is the OCI runtime: crun, runc or another that takes their
 	// arguments. Empty is crun from PATH or, where there is none, runc.
 	CrunPath string
+	// Runtimes are other OCI runtimes, by the name that a container's
+	// specification has for it: programs, or their names in PATH.
+	Runtimes map[string]string
 	// ConmonPath is conmon 2. Empty is the one from PATH.
 	ConmonPath string
 	// InitPath is the small static init for containers that ask for one. Empty is
@@ -46,8 +49,8 @@ type Runtime struct {
 	store          *images.Store
 	root           string
 	log            *slog.Logger
-	oci            string   // path of crun or runc
-	copy           *os.File // of crun in memory, which is run instead; or nil
+	oci            *engine
+	engines        map[string]*engine // other ones, by name
 	conmon         string
 	init           string
 	host           *privileges
@@ -95,7 +98,12 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	r.trash = &trash{dir: filepath.Join(root, trashDir), wake: make(chan struct{}, 1), failed: func(err error) {
 		r.log.Error("could not remove the files of containers that are gone", "error", err)
 	}}
-	if r.oci, err = program(c.CrunPath, "crun", "runc"); err != nil {
+	defer func() {
+		if err != nil && r.spawner == nil {
+			r.closeEngines()
+		}
+	}()
+	if err := r.findEngines(c); err != nil {
 		return nil, err
 	}
 	if r.conmon, err = program(c.ConmonPath, "conmon"); err != nil {
@@ -107,19 +115,13 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if r.host, err = findPrivileges(c.Log); err != nil {
 		return nil, err
 	}
-	if r.filters, err = newFilters(filepath.Join(root, seccompDir), r.oci); err != nil {
+	if r.filters, err = newFilters(filepath.Join(root, seccompDir), r.oci.path); err != nil {
 		return nil, err
 	}
 	if r.cgroups, err = findCgroups(c.Instance); err != nil {
 		return nil, err
 	}
-	if r.isCrun() {
-		if r.copy, err = sealed(r.oci); err != nil {
-			c.Log.Info("containers start slower", "because", err)
-		}
-	}
 	if r.spawner, err = r.newSpawner(); err != nil {
-		r.copy.Close()
 		return nil, err
 	}
 	defer func() {
@@ -162,7 +164,7 @@ func (r *Runtime) newSpawner() (*spawner, error) {
 		return nil, err
 	}
 	var hide []string
-	if r.isCrun() {
+	if slices.ContainsFunc(r.allEngines(), func(e *engine) bool { return e.kind == isCrun }) {
 		hide = r.cgroups.hybrid
 	}
 	if len(hide) > 0 {
@@ -198,7 +200,7 @@ func (r *Runtime) letGo() error {
 	r.stopTrash()
 	r.sweeping.Wait()
 	r.spawner.Close()
-	r.copy.Close()
+	r.closeEngines()
 	if r.store == nil {
 		return nil
 	}
@@ -220,6 +222,11 @@ func (r *Runtime) Destroy(ctx context.Context) error {
 	}
 	errs = append(errs, r.Close())
 	errs = append(errs, r.cgroups.removeAll(), unmountBelow(r.root))
+	for _, e := range r.allEngines() {
+		if e.kind == isRunsc {
+			errs = append(errs, removeFile(filepath.Join(e.state, emptyNetNS)))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -287,46 +294,28 @@ func (r *Runtime) ensureSeen(paths []string) error {
 	return nil
 }
 
-func (r *Runtime) isCrun() bool { return strings.HasPrefix(filepath.Base(r.oci), "crun") }
-
-// ociPath is what to run for the OCI runtime.
-func (r *Runtime) ociPath() string {
-	if r.copy != nil {
-		return ofSelf(r.copy)
-	}
-	return r.oci
-}
-
-// ociArgs come before every command of the OCI runtime.
-func (r *Runtime) ociArgs() []string {
-	args := []string{"--root=" + filepath.Join(r.root, stateDir)}
-	if r.isCrun() {
-		args = append(args, "--cgroup-manager=cgroupfs")
-	}
-	return args
-}
-
-// run runs a command of the OCI runtime to its end.
-func (r *Runtime) run(ctx context.Context, args ...string) (output []byte, err error) {
+// run runs a command of a container's OCI runtime to its end.
+func (r *Runtime) run(ctx context.Context, e *engine, args ...string) (output []byte, err error) {
 	out, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	cmd := command(ctx, r.ociPath(), append(r.ociArgs(), args...)...)
+	cmd := command(ctx, e.program(), append(e.args(), args...)...)
 	cmd.Stdout, cmd.Stderr = w, w
 	err = r.start(cmd)
 	w.Close()
 	if err != nil {
-		return nil, fmt.Errorf("run %s: %w", filepath.Base(r.oci), err)
+		return nil, fmt.Errorf("run %s: %w", e.name(), err)
 	}
-	output, readErr := io.ReadAll(io.LimitReader(out, 64<<10))
+	output, readErr := io.ReadAll(io.LimitReader(out, 64<<20))
+	io.Copy(io.Discard, out) // or it would stop at a full pipe
 	err = cmd.Wait()
 	if ctx.Err() != nil {
 		return output, ctx.Err()
 	}
 	if err != nil {
-		return output, fmt.Errorf("%s %s: %w: %s", filepath.Base(r.oci), args[0], err, lastLine(output))
+		return output, fmt.Errorf("%s %s: %w: %s", e.name(), args[0], err, lastLine(output))
 	}
 	return output, readErr
 }

@@ -57,6 +57,9 @@ func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 	if err := r.ensureSeen(sources); err != nil {
 		return err
 	}
+	if err := r.checkSources(c.Spec, sources); err != nil {
+		return err
+	}
 	netns, release, err := r.reachable(c.Spec.NetNS)
 	if err != nil {
 		return err
@@ -73,7 +76,7 @@ func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 	if err != nil {
 		return err
 	}
-	if err := r.filters.keep(config, filepath.Join(r.root, stateDir, id)); err != nil {
+	if err := r.filters.keep(config, filepath.Join(r.engine(c.Spec.Runtime).state, id)); err != nil {
 		r.log.Warn("could not keep a compiled seccomp filter", "error", err)
 	}
 	init, err := openProcess(pid)
@@ -84,7 +87,7 @@ func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 	// From here on to the rename, a crash leaves a container of which only the OCI
 	// runtime knows whether it runs.
 	at := time.Now().Round(0) // the wall clock's alone, as a file keeps it
-	if err := r.release(ctx, id, at); err != nil {
+	if err := r.release(ctx, c.Spec, at); err != nil {
 		init.Close()
 		conmon.Close()
 		return err
@@ -96,27 +99,28 @@ func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 
 // release lets the process that waits in a made container become its program.
 // The time of the file that it leaves is at.
-func (r *Runtime) release(ctx context.Context, id string, at time.Time) error {
-	starting := r.file(id, startingFile)
+func (r *Runtime) release(ctx context.Context, spec runtime.Spec, at time.Time) error {
+	starting := r.file(spec.ID, startingFile)
 	if err := os.WriteFile(starting, nil, 0o600); err != nil {
 		return err
 	}
 	if err := os.Chtimes(starting, at, at); err != nil {
 		return err
 	}
-	if err := r.releaseOnce(ctx, id); err != nil {
+	if err := r.releaseOnce(ctx, spec); err != nil {
 		return err
 	}
-	return os.Rename(starting, r.file(id, startedFile))
+	return os.Rename(starting, r.file(spec.ID, startedFile))
 }
 
 // releaseOnce does what `crun start` does, without the time that it takes to
 // start crun: the process waits for a byte from a pipe that is there until it was
 // sent. Other OCI runtimes are asked.
-func (r *Runtime) releaseOnce(ctx context.Context, id string) error {
-	pipe := filepath.Join(r.root, stateDir, id, "exec.fifo")
-	if !r.isCrun() || !exists(pipe) {
-		_, err := r.run(ctx, "start", id)
+func (r *Runtime) releaseOnce(ctx context.Context, spec runtime.Spec) error {
+	oci := r.engine(spec.Runtime)
+	pipe := filepath.Join(oci.state, spec.ID, "exec.fifo")
+	if oci.kind != isCrun || !exists(pipe) {
+		_, err := r.run(ctx, oci, "start", spec.ID)
 		return err
 	}
 	f, err := os.OpenFile(pipe, os.O_WRONLY|unix.O_NONBLOCK, 0)
@@ -153,7 +157,7 @@ func (r *Runtime) supervise(ctx context.Context, spec runtime.Spec) (pid int, co
 	if err := removeFile(r.exitPath(id)); err != nil {
 		return 0, nil, err
 	}
-	bundle := r.bundle(id)
+	bundle, oci := r.bundle(id), r.engine(spec.Runtime)
 	args := []string{
 		"--api-version", "1", "--sync", "--no-sync-log",
 		"--cid", id, "--cuuid", id, "--name", id,
@@ -163,7 +167,7 @@ func (r *Runtime) supervise(ctx context.Context, spec runtime.Spec) (pid int, co
 		"--log-path", "k8s-file:" + r.LogPath(id),
 		"--log-level", "error",
 		"--full-attach",
-		"--runtime", r.ociPath(),
+		"--runtime", oci.program(),
 	}
 	if spec.Terminal {
 		args = append(args, "--terminal")
@@ -171,7 +175,7 @@ func (r *Runtime) supervise(ctx context.Context, spec runtime.Spec) (pid int, co
 	if spec.Stdin {
 		args = append(args, "--stdin")
 	}
-	for _, arg := range r.ociArgs() {
+	for _, arg := range oci.args() {
 		args = append(args, "--runtime-arg", arg)
 	}
 	sync, syncW, err := os.Pipe()

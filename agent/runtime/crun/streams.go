@@ -101,18 +101,18 @@ type streams struct {
 // output is under way to its writers.
 func (e *streams) start(kill context.Context) error {
 	e.broken = make(chan struct{})
-	args := append(e.runtime.ociArgs(), "--log="+e.log(), "--log-format=json", "exec", "--process", e.spec)
+	args := append(e.oci.args(), "--log="+e.log(), "--log-format=json", "exec", "--process", e.spec)
 	if !e.want.Terminal {
 		return e.startPipes(kill, append(args, e.container.Spec.ID))
 	}
-	if e.runtime.isCrun() {
+	if e.oci.kind == isCrun {
 		return e.startSocket(kill, args)
 	}
 	return e.startTerminal(kill, append(args, e.container.Spec.ID))
 }
 
 func (e *streams) command(kill context.Context, args []string) {
-	e.cmd = command(kill, e.runtime.ociPath(), args...)
+	e.cmd = command(kill, e.oci.program(), args...)
 	e.cmd.Env = append(e.cmd.Env, e.mark)
 }
 

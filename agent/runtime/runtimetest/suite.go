@@ -26,6 +26,13 @@ type Subject struct {
 	Publish func(t *testing.T, name string, img v1.Image) string
 	// Kernel says that containers are real.
 	Kernel bool
+	// Engine is the OCI runtime that all containers are to run by; empty is the
+	// implementation's first.
+	Engine string
+	// OwnKernel says that each container has a kernel of its own (gVisor). It
+	// takes memory, shows its own /proc and /sys, and has none of what hands a part of
+	// the host's kernel to a container: that must be refused.
+	OwnKernel bool
 }
 
 const (
@@ -100,7 +107,7 @@ func bounded(t *testing.T) context.Context {
 func (r *suite) spec(steps ...string) runtime.Spec {
 	r.n++
 	return runtime.Spec{
-		ID: fmt.Sprintf("c%d-%s", r.n, r.id), Sandbox: sandbox, Image: image,
+		ID: fmt.Sprintf("c%d-%s", r.n, r.id), Sandbox: sandbox, Image: image, Runtime: r.Engine,
 		Args: append([]string{program}, steps...),
 	}
 }

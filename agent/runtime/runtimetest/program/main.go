@@ -19,6 +19,7 @@
 //	device=PATH       open a device and print its numbers
 //	isatty            tell whether stdin and stdout are terminals
 //	reads             tell whether a read of stdin waits or ends
+//	processes         print how many processes there are that have not ended
 //	pid               print the process ID, and the name of process 1
 //
 // With "--" as its first argument it is a small init instead, that runs what
@@ -33,6 +34,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -199,6 +201,16 @@ func step(verb, value string) error {
 			fmt.Println("waits")
 		}
 		return nil
+	case "processes":
+		files, err := filepath.Glob("/proc/[0-9]*/stat")
+		n := 0
+		for _, file := range files {
+			if stat, err := os.ReadFile(file); err == nil && !strings.Contains(string(stat), ") Z ") {
+				n++
+			}
+		}
+		fmt.Println(n)
+		return err
 	case "pid":
 		name, err := os.Readlink("/proc/1/exe")
 		fmt.Println(os.Getpid(), name)
