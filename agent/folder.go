@@ -60,10 +60,15 @@ type containerProgress struct {
 	// from then on it is never made anew.
 	Launched bool `json:",omitempty"`
 	// Address is its own, on the bridge.
-	Address    netip.Addr         `json:",omitzero"`
-	CreatedAt  time.Time          `json:",omitzero"`
-	StartedAt  time.Time          `json:",omitzero"`
-	FinishedAt time.Time          `json:",omitzero"`
+	Address    netip.Addr `json:",omitzero"`
+	CreatedAt  time.Time  `json:",omitzero"`
+	StartedAt  time.Time  `json:",omitzero"`
+	FinishedAt time.Time  `json:",omitzero"`
+	// Restarts counts how often its restart policy started it again. Restarting: it
+	// ended, at FinishedAt with LastCode, and is to be.
+	Restarts   int32              `json:",omitempty"`
+	Restarting bool               `json:",omitempty"`
+	LastCode   *int32             `json:",omitempty"`
 	ExitCode   *int32             `json:",omitempty"`
 	Reason     string             `json:",omitempty"`
 	Health     types.HealthStatus `json:",omitempty"`

@@ -282,6 +282,21 @@ func (p *process) Start(ctx context.Context, id string) error {
 	})
 }
 
+func (p *process) Reset(ctx context.Context, id string) error {
+	return p.longCall(ctx, &p.late, func() error {
+		c := p.containers[id]
+		if c == nil {
+			return runtime.ErrNotFound
+		}
+		if c.st.State == runtime.Exited {
+			p.note("reset %s", nameOf(c.spec))
+			delete(p.starts, id)
+			p.containers[id] = &proc{spec: c.spec, done: make(chan struct{}), st: runtime.Status{ID: id, Sandbox: c.spec.Sandbox, State: runtime.Created}}
+		}
+		return nil
+	})
+}
+
 func (p *process) Status(ctx context.Context, id string) (st runtime.Status, err error) {
 	err = p.call(ctx, func() error {
 		c := p.containers[id]

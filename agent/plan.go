@@ -37,7 +37,8 @@ type container struct {
 	dependsOn    []dependency
 	startTimeout time.Duration // 0: none
 	stopTimeout  time.Duration
-	check        *check // nil: no health check
+	check        *check         // nil: no health check
+	restart      *restartPolicy // nil: it isn't started again
 	logs         *state.LogTarget
 	routes       bool // it is the task's router
 
@@ -142,6 +143,7 @@ func newContainer(as *state.Assignment, d *types.ContainerDefinition) *container
 		essential:    d.Essential == nil || *d.Essential,
 		startTimeout: time.Duration(aws.ToInt32(d.StartTimeout)) * time.Second,
 		stopTimeout:  defaultStopTimeout,
+		restart:      newRestartPolicy(d.RestartPolicy),
 		check:        newCheck(d.HealthCheck),
 		command:      d.Command, entryPoint: d.EntryPoint,
 		workingDirectory: aws.ToString(d.WorkingDirectory), user: aws.ToString(d.User),

@@ -41,8 +41,9 @@ func (t *task) goDown() {
 		}
 	}
 	for i := range t.p.Containers {
+		t.unrestarted(i)
 		c := &t.p.Containers[i]
-		if c.Last == state.Running {
+		if c.Last == state.Running && !c.Restarting {
 			// Nothing is to be done yet in DEACTIVATING: load balancers come later.
 			t.to(state.Deactivating)
 			t.to(state.Stopping)
@@ -94,7 +95,7 @@ func (t *task) routed(i int) bool {
 func (t *task) launchingStill() bool {
 	for name := range t.busy {
 		switch what, _, _ := strings.Cut(name, " "); what {
-		case "attach", "prepare", "pull", "create", "start", "inspect":
+		case "attach", "prepare", "pull", "create", "start", "restart", "inspect":
 			return true
 		}
 	}

@@ -319,6 +319,7 @@ func (t *task) report() state.TaskReport {
 		have := p.Containers[i]
 		rep := state.ContainerReport{
 			Name: c.name, Last: have.Last, ImageDigest: have.Digest, ExitCode: have.ExitCode, Reason: have.Reason, Health: have.Health,
+			Restarts: have.Restarts,
 		}
 		if have.Launched {
 			rep.RuntimeID = c.id

@@ -58,6 +58,10 @@ func (t *task) view() *metadata.Task {
 			Desired: v.Task.Desired, Known: known(have), ExitCode: have.ExitCode, Health: have.Health, HealthAt: have.HealthAt,
 			CreatedAt: have.CreatedAt, StartedAt: have.StartedAt, FinishedAt: have.FinishedAt, Address: have.Address, Ports: t.ports(i),
 		}
+		if c.restart != nil {
+			n := have.Restarts
+			m.Restarts = &n
+		}
 		if have.Last == state.Stopped {
 			m.Desired = state.Stopped
 		}

@@ -25,6 +25,8 @@ func (t *task) tend() {
 		switch {
 		case c.Last == state.Stopped:
 			t.ship(i)
+		case c.Restarting:
+			t.restart(i)
 		case c.Last == state.Running:
 			t.watch(i)
 			t.checkHealth(i)
@@ -94,10 +96,15 @@ func (t *task) containerEnded(i int, st runtime.Status) {
 	if c.Last == state.Stopped {
 		return
 	}
-	c.Last, c.FinishedAt = state.Stopped, st.FinishedAt
-	if c.FinishedAt.IsZero() {
-		c.FinishedAt = time.Now()
+	finished := st.FinishedAt
+	if finished.IsZero() {
+		finished = time.Now()
 	}
+	if t.p.StoppingAt.IsZero() && t.plan.containers[i].restart.again(st.ExitCode, finished.Sub(c.StartedAt)) {
+		t.restartLater(i, st, finished)
+		return
+	}
+	c.Last, c.FinishedAt, c.Restarting = state.Stopped, finished, false
 	switch code := int32(st.ExitCode); {
 	case st.OOMKilled:
 		c.ExitCode, c.Reason = &code, "OutOfMemoryError: Container killed due to memory usage"

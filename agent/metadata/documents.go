@@ -57,6 +57,7 @@ type containerDocument struct {
 	DesiredStatus string
 	KnownStatus   string
 	ExitCode      *int32 `json:",omitempty"`
+	RestartCount  *int32 `json:",omitempty"` // of one with a restart policy
 	Limits        containerLimits
 	CreatedAt     *time.Time `json:",omitempty"`
 	StartedAt     *time.Time `json:",omitempty"`
@@ -144,7 +145,7 @@ func (t *Task) fargate() bool {
 func (t *Task) container(c *Container, v4 bool) containerDocument {
 	d := containerDocument{
 		DockerID: c.ID, Name: c.Name, DockerName: c.Name, Image: c.Image, ImageID: c.Digest, Labels: c.Labels,
-		DesiredStatus: c.Desired.String(), KnownStatus: c.Known, ExitCode: c.ExitCode, Limits: containerLimits{c.CPU, c.Memory},
+		DesiredStatus: c.Desired.String(), KnownStatus: c.Known, ExitCode: c.ExitCode, RestartCount: c.Restarts, Limits: containerLimits{c.CPU, c.Memory},
 		CreatedAt: at(c.CreatedAt), StartedAt: at(c.StartedAt), FinishedAt: at(c.FinishedAt), Type: "NORMAL",
 		Networks: []networkDocument{t.network(c, v4)},
 	}

@@ -58,6 +58,7 @@ type Container struct {
 	GPUs    []string
 
 	ExitCode   *int32
+	Restarts   *int32 // nil without a restart policy
 	LogDriver  string
 	LogOptions map[string]string
 

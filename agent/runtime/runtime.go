@@ -90,8 +90,11 @@ type Containers interface {
 	// Create prepares a container: root file system and configuration.
 	Create(ctx context.Context, spec Spec) error
 	// Start runs it. A container runs once: starting it again is no error and
-	// does nothing.
+	// does nothing, but after Reset.
 	Start(ctx context.Context, id string) error
+	// Reset lets a container that has exited be started again, with its files and
+	// behind its output. One that hasn't exited stays as it is.
+	Reset(ctx context.Context, id string) error
 	// Status tells how it stands.
 	Status(ctx context.Context, id string) (Status, error)
 	// Wait returns when the container has exited, whoever started it, or is removed

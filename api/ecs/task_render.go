@@ -18,7 +18,7 @@ func renderTask(t *state.Task, eni *state.ENI, tags bool) types.Task {
 	cpu, memory := t.Reserves()
 	out := types.Task{
 		Attachments:          []types.Attachment{},
-		Attributes:           append([]types.Attribute{{Name: aws.String("ecs.cpu-architecture"), Value: aws.String(taskArch(t))}}, timeline(t)...),
+		Attributes:           append([]types.Attribute{{Name: aws.String("ecs.cpu-architecture"), Value: aws.String(taskArch(t))}}, append(timeline(t), restarts(t)...)...),
 		AvailabilityZone:     text(t.Zone),
 		ClusterArn:           aws.String(t.ClusterARN()),
 		Containers:           []types.Container{},
@@ -90,6 +90,21 @@ func timeline(t *state.Task) []types.Attribute {
 		}
 		value := fmt.Sprintf("%d+%d", max(s.Began.Sub(t.CreatedAt), 0).Microseconds(), s.Took.Microseconds())
 		out = append(out, types.Attribute{Name: &name, Value: &value})
+	}
+	return out
+}
+
+// restartsAttribute begins the names of the attributes that say how often the
+// restart policy of a container has started it again, which DescribeTasks has no
+// field for either: berth.restarts.CONTAINER.
+const restartsAttribute = "berth.restarts."
+
+func restarts(t *state.Task) []types.Attribute {
+	var out []types.Attribute
+	for _, c := range t.Containers {
+		if c.Restarts > 0 {
+			out = append(out, types.Attribute{Name: aws.String(restartsAttribute + c.Name), Value: aws.String(strconv.Itoa(int(c.Restarts)))})
+		}
 	}
 	return out
 }

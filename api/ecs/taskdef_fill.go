@@ -91,6 +91,9 @@ func requiredAttributes(d *types.TaskDefinition) []types.Attribute {
 		if len(c.DependsOn) > 0 || c.StartTimeout != nil || c.StopTimeout != nil {
 			need("ecs.capability.container-ordering")
 		}
+		if c.RestartPolicy != nil && aws.ToBool(c.RestartPolicy.Enabled) {
+			need("ecs.capability.container-restart-policy")
+		}
 		if aws.ToBool(c.Privileged) {
 			need("com.amazonaws.ecs.capability.privileged-container")
 		}
@@ -102,6 +105,9 @@ func requiredAttributes(d *types.TaskDefinition) []types.Attribute {
 		need("com.amazonaws.ecs.capability.task-iam-role")
 	}
 	need(docker + "1.18")
+	if d.PidMode != "" || d.IpcMode != "" {
+		need("ecs.capability.pid-ipc-namespace-sharing")
+	}
 	if d.NetworkMode == types.NetworkModeAwsvpc {
 		need("ecs.capability.task-eni")
 	}

@@ -17,6 +17,7 @@
 //	ignore               like wait, but do not end on SIGTERM
 //	eat=MIB              use so much memory, and hold it
 //	write=PATH:TEXT      write a file
+//	append=PATH:TEXT     write at the end of one, without a newline
 //	cat=PATH             print a file
 //	exists=PATH          fail unless the file is there
 //	id                   print uid, gid, working directory, host name, PID 1's name
@@ -128,6 +129,15 @@ func do(verb, value string, term chan os.Signal) error {
 	case "write":
 		path, text, _ := strings.Cut(value, ":")
 		return os.WriteFile(path, []byte(text+"\n"), 0o644)
+	case "append":
+		path, text, _ := strings.Cut(value, ":")
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = f.WriteString(text)
+		return err
 	case "cat":
 		b, err := os.ReadFile(value)
 		fmt.Print(string(b))

@@ -43,6 +43,30 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 	return nil
 }
 
+// Reset lets a container that has exited be started again. Cut off, it has exited
+// or was never started.
+func (r *Runtime) Reset(ctx context.Context, id string) error {
+	unlock, err := r.locks.Lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := r.container(id)
+	if err != nil {
+		return err
+	}
+	if c.Status().State != runtime.Exited {
+		return nil
+	}
+	if err := r.endProcesses(ctx, id); err != nil {
+		return fmt.Errorf("reset container %s: %w", id, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.containers[id] = newContainer(c.record)
+	return nil
+}
+
 func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 	id := c.Spec.ID
 	r.currentSpawner().moves.expect()

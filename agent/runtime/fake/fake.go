@@ -211,6 +211,23 @@ func (r *Runtime) Start(_ context.Context, id string) error {
 	return nil
 }
 
+// Reset makes a container that ended one that never ran.
+func (r *Runtime) Reset(_ context.Context, id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.containers[id]
+	if c == nil {
+		return missing("container", id)
+	}
+	if c.status.State == runtime.Exited {
+		r.containers[id] = &container{
+			spec: c.spec, ended: make(chan struct{}),
+			status: runtime.Status{ID: id, Sandbox: c.spec.Sandbox, State: runtime.Created, Labels: c.spec.Labels},
+		}
+	}
+	return nil
+}
+
 func (r *Runtime) exited(c *container, code int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

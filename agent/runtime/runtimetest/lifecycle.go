@@ -97,6 +97,54 @@ func (r *suite) lifecycle(t *testing.T) {
 	}
 }
 
+// again starts a container that has exited: it has its files, and its output goes
+// on.
+func (r *suite) again(t *testing.T) {
+	ctx := bounded(t)
+	id := r.create(t, r.spec("print=up", "wait", "exit=3"))
+	if err := r.Reset(ctx, id); err != nil {
+		t.Errorf("Reset of what hasn't run: %v", err)
+	}
+	var last runtime.Status
+	for n := range 3 {
+		if err := r.Start(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Reset(ctx, id); err != nil {
+			t.Errorf("Reset of what runs: %v", err)
+		}
+		running := r.status(t, id)
+		if running.State != runtime.Running || !running.StartedAt.After(last.FinishedAt) || running.ExitCode != 0 || !running.FinishedAt.IsZero() {
+			t.Errorf("running: %+v", running)
+		}
+		r.says(t, id, strings.Repeat("up\ngot terminated\n", n)+"up\n")
+		args := []string{program, "write=/kept:yes"}
+		if n > 0 {
+			args[1] = "cat=/kept"
+		}
+		if !r.Kernel { // there are no files
+		} else if got, err := r.Exec(ctx, id, runtime.Exec{Args: args}); err != nil || got.ExitCode != 0 || n > 0 && strings.TrimSpace(got.Output) != "yes" {
+			t.Errorf("%v: %+v, %v", args, got, err)
+		}
+		if err := r.Signal(ctx, id, "SIGTERM"); err != nil {
+			t.Error(err)
+		}
+		var err error
+		if last, err = r.Wait(ctx, id); err != nil || last.ExitCode != 3 {
+			t.Errorf("exited: %+v, %v", last, err)
+		}
+		if err := r.Reset(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.status(t, id); s.State != runtime.Created || s.Labels["k"] != last.Labels["k"] || s.PID != 0 {
+			t.Errorf("after Reset: %+v", s)
+		}
+	}
+	if err := r.Reset(ctx, "nobody"); !errors.Is(err, runtime.ErrNotFound) {
+		t.Errorf("Reset of nothing: %v", err)
+	}
+}
+
 func (r *suite) exitCodes(t *testing.T) {
 	for _, code := range []int{0, 1, 42, 127, 255} {
 		status, _ := r.run(t, r.spec(fmt.Sprintf("exit=%d", code)))

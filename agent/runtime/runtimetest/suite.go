@@ -65,6 +65,7 @@ func Run(t *testing.T, s *Subject) {
 	t.Run("pull", r.pull)
 	t.Run("sandboxes", r.sandboxes)
 	t.Run("lifecycle", r.lifecycle)
+	t.Run("again", r.again)
 	t.Run("exit codes", r.exitCodes)
 	t.Run("signals", r.signals)
 	t.Run("wait", r.wait)
