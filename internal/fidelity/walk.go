@@ -300,3 +300,25 @@ func unionVariant(v reflect.Value) (string, bool) {
 func numeric(k reflect.Kind) bool {
 	return k >= reflect.Int && k <= reflect.Float64
 }
+
+// Leaf is a field that an operation's input can set, and what was decided.
+type Leaf struct {
+	Path    string // "RunTask.overrides.containerOverrides[].command[]"
+	Verdict Verdict
+	Reason  string
+	// Shown is how the field is named to a user who sets it: the part of it that
+	// the line refuses as a whole, without the operation and indices.
+	Shown string
+}
+
+// Leaves returns the leaves of an operation's input in the order of its fields,
+// but for those nobody decided about, which Audit returns.
+func (l *Ledger) Leaves(op string, in reflect.Type) []Leaf {
+	var out []Leaf
+	l.leaves(op, in, nil, func(p string) {
+		if n := l.decide(p); n != nil {
+			out = append(out, Leaf{p, n.verdict, n.reason, base(n, strings.TrimPrefix(p, op+"."))})
+		}
+	})
+	return out
+}
