@@ -33,7 +33,8 @@ func fieldDefaults(mode string) (definition, container, run map[string]any) {
 		"awslogs-group": "e2e", "awslogs-create-group": "true", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "t",
 	}}
 	definition = map[string]any{"networkMode": "awsvpc", "requiresCompatibilities": []any{launch}}
-	container = map[string]any{"name": "main", "image": "probe", "command": []any{"see", "wait"}, "logConfiguration": logs}
+	// A SIGTERM that comes before the probe has asked for signals is lost on it.
+	container = map[string]any{"name": "main", "image": "probe", "command": []any{"see", "wait"}, "stopTimeout": json.Number("2"), "logConfiguration": logs}
 	run = map[string]any{"launchType": launch}
 	if launch == "FARGATE" {
 		definition["cpu"], definition["memory"] = "256", "512"

@@ -12,51 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// Each field of a container definition is set, and looked at from inside the
-// container.
-func TestContainerFields(t *testing.T) {
-	t.Parallel()
-	h := sharedHost(t)
-	for _, f := range []struct {
-		field string
-		steps []string
-		set   func(*types.ContainerDefinition)
-		want  []string
-	}{
-		{"ulimits", []string{"limit=nofile"}, func(c *types.ContainerDefinition) {
-			c.Ulimits = []types.Ulimit{{Name: types.UlimitNameNofile, SoftLimit: 1000, HardLimit: 2000}}
-		}, []string{"nofile 2000"}},
-		{"systemControls", []string{"cat=/proc/sys/net/core/somaxconn", "cat=/proc/sys/kernel/msgmax"}, func(c *types.ContainerDefinition) {
-			c.SystemControls = []types.SystemControl{
-				{Namespace: aws.String("net.core.somaxconn"), Value: aws.String("1234")}, {Namespace: aws.String("kernel.msgmax"), Value: aws.String("4321")},
-			}
-		}, []string{"1234", "4321"}},
-		{"linuxParameters.tmpfs", []string{"mounted=/scratch", "write=/scratch/f:x"}, func(c *types.ContainerDefinition) {
-			c.LinuxParameters = &types.LinuxParameters{Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("/scratch"), Size: 8, MountOptions: []string{"mode=1777"}}}}
-		}, []string{"mounted tmpfs rw,nosuid,nodev,noexec,relatime,size=8192k"}},
-		{"pseudoTerminal", []string{"isatty"}, func(c *types.ContainerDefinition) { c.PseudoTerminal = aws.Bool(true) }, []string{"stdin true, stdout true"}},
-		{"interactive", []string{"isatty"}, func(c *types.ContainerDefinition) { c.Interactive = aws.Bool(true) }, []string{"stdin false, stdout false"}},
-	} {
-		t.Run(f.field, func(t *testing.T) {
-			t.Parallel()
-			c := container("main", append(f.steps, "print=seen", "exit=0")...)
-			f.set(&c)
-			task := h.run(t, h.register(t, []types.ContainerDefinition{c}))
-			end := h.await(t, *task.TaskArn, "STOPPED")
-			lines, err := h.lines(t.Context(), *task.TaskArn, "main")
-			if err != nil {
-				t.Fatal(err)
-			}
-			all := strings.Join(lines, "\n")
-			for _, want := range append(f.want, "seen") {
-				if !strings.Contains(all, want) {
-					t.Errorf("the container said %q, not %q; %s", all, want, reasons(end))
-				}
-			}
-		})
-	}
-}
-
 // A container mounts what another one does.
 func TestVolumesFrom(t *testing.T) {
 	t.Parallel()
@@ -124,47 +79,4 @@ func TestMultilineLogs(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-// What AWS refuses is refused, with the field named.
-func TestRefusedFields(t *testing.T) {
-	t.Parallel()
-	h := sharedHost(t)
-	for _, f := range []struct {
-		want string
-		set  func(*types.ContainerDefinition)
-	}{
-		{"there is no ulimit 'luck'", func(c *types.ContainerDefinition) { c.Ulimits = []types.Ulimit{{Name: "luck"}} }},
-		{"is greater than its hardLimit", func(c *types.ContainerDefinition) {
-			c.Ulimits = []types.Ulimit{{Name: types.UlimitNameCore, SoftLimit: 2, HardLimit: 1}}
-		}},
-		{"not a namespaced kernel parameter", func(c *types.ContainerDefinition) {
-			c.SystemControls = []types.SystemControl{{Namespace: aws.String("kernel.panic"), Value: aws.String("0")}}
-		}},
-		{"containerPath must be an absolute path", func(c *types.ContainerDefinition) {
-			c.LinuxParameters = &types.LinuxParameters{Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("x"), Size: 1}}}
-		}},
-		{"there is no mount option 'sticky'", func(c *types.ContainerDefinition) {
-			c.LinuxParameters = &types.LinuxParameters{Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("/x"), Size: 1, MountOptions: []string{"sticky"}}}}
-		}},
-		{"the sourceContainer 'other' does not exist", func(c *types.ContainerDefinition) {
-			c.VolumesFrom = []types.VolumeFrom{{SourceContainer: aws.String("other")}}
-		}},
-		{"at least one container has to be configured with the awsfirelens log driver", func(c *types.ContainerDefinition) {
-			c.FirelensConfiguration = &types.FirelensConfiguration{Type: types.FirelensConfigurationTypeFluentd}
-		}},
-		{"one container has to have a firelensConfiguration", func(c *types.ContainerDefinition) {
-			c.LogConfiguration = &types.LogConfiguration{LogDriver: types.LogDriverAwsfirelens}
-		}},
-	} {
-		c := container("main", "exit=0")
-		f.set(&c)
-		_, err := h.ecs.RegisterTaskDefinition(t.Context(), &ecs.RegisterTaskDefinitionInput{
-			Family: aws.String(family(t)), NetworkMode: types.NetworkModeAwsvpc, RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
-			Cpu: aws.String("256"), Memory: aws.String("512"), ContainerDefinitions: []types.ContainerDefinition{c},
-		})
-		if err == nil || !strings.Contains(err.Error(), f.want) {
-			t.Errorf("got %v, want %q", err, f.want)
-		}
-	}
 }

@@ -92,7 +92,7 @@ func FromLogConfiguration(c *types.LogConfiguration, from LogSource) (*LogTarget
 	switch {
 	case c.LogDriver == types.LogDriverSplunk:
 		return nil, fmt.Errorf("Log driver %s is not supported yet. Must be one of %s", c.LogDriver, strings.ReplaceAll(valid, ",splunk", ""))
-	case c.LogDriver == types.LogDriverAwsfirelens && len(c.SecretOptions) == 0:
+	case c.LogDriver == types.LogDriverAwsfirelens:
 		if !from.Router {
 			return nil, fmt.Errorf("Log driver awsfirelens requires a container with a firelensConfiguration in the task definition")
 		}

@@ -162,3 +162,30 @@ func TestInstanceRules(t *testing.T) {
 		t.Errorf("%+v", listed)
 	}
 }
+
+func TestListContainerInstancesInPages(t *testing.T) {
+	client, st := withNode(t)
+	if err := st.Update(t.Context(), func(tx *store.Tx) error {
+		store.Nodes.Put(tx, &state.Node{ID: strings.Repeat("0b", 16), Zones: []string{"us-east-1b"}, Arch: "X86_64", CPU: 2048, Memory: 4096, CPUOvercommit: 1, MemoryOvercommit: 1, Status: "READY"})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{}
+	for _, node := range []string{"0a", "0b"} {
+		made := must(client.RegisterContainerInstance(t.Context(), &ecs.RegisterContainerInstanceInput{Attributes: []types.Attribute{{Name: aws.String(nodeAttribute), Value: aws.String(strings.Repeat(node, 16))}}}))(t)
+		want[*made.ContainerInstance.ContainerInstanceArn] = true
+	}
+	for p := ecs.NewListContainerInstancesPaginator(client, &ecs.ListContainerInstancesInput{MaxResults: aws.Int32(1)}); p.HasMorePages(); {
+		page := must(p.NextPage(t.Context()))(t)
+		if len(page.ContainerInstanceArns) != 1 || !want[page.ContainerInstanceArns[0]] {
+			t.Fatalf("a page is %v, of %v", page.ContainerInstanceArns, want)
+		}
+		delete(want, page.ContainerInstanceArns[0])
+	}
+	if len(want) != 0 {
+		t.Errorf("not listed: %v", want)
+	}
+	_, err := client.ListContainerInstances(t.Context(), &ecs.ListContainerInstancesInput{MaxResults: aws.Int32(101)})
+	refused(t, err, "InvalidParameterException", "between 1 and 100")
+}

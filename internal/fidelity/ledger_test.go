@@ -143,6 +143,7 @@ func TestRefusals(t *testing.T) {
 		{"undecided", "Do exact", DoInput{Text: ptr("x")}, "text"},
 		{"no effect", "Do.text noeffect r", DoInput{Text: ptr("x")}, ""},
 		{"union takes its line", "Do.shape refused r", DoInput{Shape: &shapeMemberRound{ring{&zero}}}, "shape.round.radius"},
+		{"an empty variant is set", "Do.shape refused r", DoInput{Shape: &shapeMemberRound{}}, "shape.round"},
 		{"union, exact", "Do.shape exact", DoInput{Shape: &shapeMemberRound{ring{&zero}}}, ""},
 		{"union's variant", "Do.shape refused r\nDo.shape.round.** exact", DoInput{Shape: &shapeMemberRound{ring{&zero}}}, ""},
 		{"recursion takes its line", "Do.tree.name exact\nDo.tree.children[] exact",

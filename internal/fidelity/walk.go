@@ -162,7 +162,7 @@ func (w *walk) value(p, shown string, v reflect.Value, above *line) {
 			return
 		}
 		name := w.ledger.member(variant)
-		w.value(p+"."+name, shown+"."+name, v.Elem().Elem().FieldByName("Value"), above)
+		w.element(p+"."+name, shown+"."+name, v.Elem().Elem().FieldByName("Value"), above)
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			if v.Len() > 0 {
