@@ -378,8 +378,10 @@ func (h *fieldHost) play(t *testing.T, c *fieldCase, mode, op string) {
 			}
 		}
 	}()
+	launched := false
 	launch := func(i int) {
 		t.Helper()
+		launched = true
 		body := c.launch(t, op, mode, vars)
 		if name, ok := body.(map[string]any)["cluster"].(string); ok {
 			cluster = name
@@ -390,14 +392,16 @@ func (h *fieldHost) play(t *testing.T, c *fieldCase, mode, op string) {
 			for _, task := range answer.(map[string]any)["tasks"].([]any) {
 				arns = append(arns, task.(map[string]any)["taskArn"].(string))
 			}
-			vars["$task"] = arns[0]
+			if len(arns) > 0 {
+				vars["$task"] = arns[0]
+			}
 		}
 	}
 	for i, p := range c.parts {
 		if i <= last || p.key == "on" {
 			continue
 		}
-		if op != "" && len(arns) == 0 && !c.has("run") {
+		if op != "" && !launched && !c.has("run") {
 			launch(i)
 		}
 		var got any
