@@ -15,10 +15,9 @@ import (
 // beside is what else there must be of the container, by what the path has.
 var (
 	samples = map[string]any{
-		".sizeInGiB": 30, ".restartAttemptPeriod": 60, "resourceRequirements[].value": "1", ".sharingStrategy": map[string]any{"nvidiaMps": map[string]any{}},
+		".sizeInGiB": 30, "resourceRequirements[].value": "1", ".sharingStrategy": map[string]any{"nvidiaMps": map[string]any{}},
 	}
 	beside = map[string]string{
-		".restartPolicy.":         `{"restartPolicy": {"enabled": true}}`,
 		".resourceRequirements[]": `{"resourceRequirements": [{"type": "GPU", "value": "1"}]}`,
 		".logConfiguration.":      `{"logConfiguration": {"logDriver": "awsfirelens"}, "firelensConfiguration": {"type": "fluentbit"}}`,
 	}
