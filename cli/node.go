@@ -18,6 +18,7 @@ import (
 type Node struct {
 	Cluster      string   `default:"default" help:"The cluster (${default}); it is made if need be." placeholder:"NAME"`
 	Attribute    []string `short:"a" sep:"none" help:"Give the instance an attribute." placeholder:"K=V"`
+	Provider     string   `name:"capacity-provider" help:"The capacity provider that the instance belongs to." placeholder:"NAME"`
 	ReservedPort []string `name:"reserved-port" help:"A TCP port of the host that no task may have." placeholder:"PORT"`
 	Remove       bool     `help:"Take the host out of the cluster. Its tasks must have ended, unless --force is given."`
 	Force        bool     `help:"With --remove, stop the tasks that are left."`
@@ -44,6 +45,9 @@ func (c Node) Run(g *Globals) error {
 	// The agent is this program.
 	if build, ok := debug.ReadBuildInfo(); ok {
 		in.VersionInfo = &types.VersionInfo{AgentVersion: &build.Main.Version}
+	}
+	if c.Provider != "" {
+		in.Attributes = append(in.Attributes, types.Attribute{Name: aws.String("berth.capacity-provider"), Value: &c.Provider})
 	}
 	for _, kv := range c.Attribute {
 		k, v, ok := strings.Cut(kv, "=")

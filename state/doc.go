@@ -24,6 +24,7 @@
 //	ServiceRevision all                                     api/ecs, never changed
 //	Deployment      all at first, StopRequested             api/ecs (control/services: those that roll back)
 //	Deployment      the rest                                control/services
+//	CapacityProvider all                                    api/ecs
 //	TaskSet         all but Stability                       api/ecs
 //	TaskSet         Stability                               control/services
 //	Node            all but LastSeen, Status                control/nodes at registration

@@ -5,18 +5,19 @@ import "github.com/berth/berth/state"
 // The tables. A record's path in the engine is
 // /berth/v1/<account>/<region>/<service>/<kind>/<id>.
 var (
-	Clusters        = newTable("ecs/cluster", (*state.Cluster).Key)
-	Families        = newTable("ecs/family", (*state.Family).Key)
-	TaskDefinitions = newTable("ecs/task-definition", (*state.TaskDefinition).Key)
-	Tasks           = newTable("ecs/task", (*state.Task).Key, TasksByNode, TasksByStarter)
-	Instances       = newTable("ecs/container-instance", (*state.ContainerInstance).Key, InstancesByNode)
-	Services        = newTable("ecs/service", (*state.Service).Key)
-	ServiceEvents   = newTable("ecs/service-event", (*state.ServiceEvent).Key)
-	Revisions       = newTable("ecs/service-revision", (*state.ServiceRevision).Key)
-	Deployments     = newTable("ecs/service-deployment", (*state.Deployment).Key)
-	TaskSets        = newTable("ecs/task-set", (*state.TaskSet).Key)
-	Grants          = newTable("api/grant", (*state.Grant).Key)
-	Nodes           = newTable("berth/node", (*state.Node).Key)
+	Clusters          = newTable("ecs/cluster", (*state.Cluster).Key)
+	Families          = newTable("ecs/family", (*state.Family).Key)
+	TaskDefinitions   = newTable("ecs/task-definition", (*state.TaskDefinition).Key)
+	Tasks             = newTable("ecs/task", (*state.Task).Key, TasksByNode, TasksByStarter)
+	Instances         = newTable("ecs/container-instance", (*state.ContainerInstance).Key, InstancesByNode)
+	Services          = newTable("ecs/service", (*state.Service).Key)
+	ServiceEvents     = newTable("ecs/service-event", (*state.ServiceEvent).Key)
+	Revisions         = newTable("ecs/service-revision", (*state.ServiceRevision).Key)
+	Deployments       = newTable("ecs/service-deployment", (*state.Deployment).Key)
+	TaskSets          = newTable("ecs/task-set", (*state.TaskSet).Key)
+	CapacityProviders = newTable("ecs/capacity-provider", (*state.CapacityProvider).Key)
+	Grants            = newTable("api/grant", (*state.Grant).Key)
+	Nodes             = newTable("berth/node", (*state.Node).Key)
 
 	VPCs             = newTable("ec2/vpc", (*state.VPC).Key)
 	Subnets          = newTable("ec2/subnet", (*state.Subnet).Key)
@@ -45,6 +46,6 @@ var (
 
 // tables are all descriptors by name.
 var tables = named(
-	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Services.d, ServiceEvents.d, Revisions.d, Deployments.d, TaskSets.d, Grants.d, Nodes.d,
+	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Services.d, ServiceEvents.d, Revisions.d, Deployments.d, TaskSets.d, CapacityProviders.d, Grants.d, Nodes.d,
 	VPCs.d, Subnets.d, InternetGateways.d, RouteTables.d, SecurityGroups.d, ENIs.d, Addresses.d,
 )

@@ -2,6 +2,7 @@ package ecs
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -9,14 +10,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
-	"github.com/berth/berth/internal/arn"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/wire"
 )
 
-// providers are the capacity providers that every account has.
-var providers = []string{"FARGATE", "FARGATE_SPOT"}
+// fargateProviders are the capacity providers that every account has.
+var fargateProviders = []string{"FARGATE", "FARGATE_SPOT"}
 
 // The limits of a cluster's providers and their strategy (SDK,
 // types.CapacityProviderStrategyItem; service quotas for the counts).
@@ -27,31 +27,42 @@ const (
 )
 
 // checkProviders keeps the rules of a cluster's providers and its default strategy.
-func checkProviders(names []string, strategy []types.CapacityProviderStrategyItem) error {
+func checkProviders(v store.View, scope state.Scope, names []string, strategy []types.CapacityProviderStrategyItem) error {
 	if len(names) > maxClusterProviders {
 		return invalid("The maximum number of capacity providers per cluster has been exceeded.")
 	}
 	for i, name := range names {
-		if !slices.Contains(providers, name) {
+		if _, ok := store.CapacityProviders.Get(v, scope.Key(name)); !ok && !slices.Contains(fargateProviders, name) {
 			return invalid("The specified capacity provider '%s' was not found. Specify a valid name or ARN and try again.", name)
 		}
 		if slices.Contains(names[:i], name) {
 			return invalid("The specified capacity provider '%s' is there more than once.", name)
 		}
 	}
+	return checkStrategy(strategy, names)
+}
+
+// checkStrategy keeps the rules of a capacity provider strategy in a cluster that
+// has the associated providers. An empty one is right.
+func checkStrategy(strategy []types.CapacityProviderStrategyItem, associated []string) error {
+	if len(strategy) > maxClusterProviders {
+		return invalid("The capacity provider strategy can have at most %d capacity providers.", maxClusterProviders)
+	}
 	bases, weights := 0, int32(0)
 	used := map[string]bool{}
 	for _, item := range strategy {
 		name := aws.ToString(item.CapacityProvider)
 		switch {
-		case !slices.Contains(names, name):
-			return invalid("The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. Associate the capacity provider '%s' with the cluster and try again.", name)
+		case !slices.Contains(associated, name):
+			return invalid("The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. Associate the capacity provider with the cluster or specify a valid capacity provider and try again.")
 		case used[name]:
 			return invalid("The specified capacity provider strategy contains the capacity provider '%s' more than once.", name)
 		case item.Base < 0 || item.Base > maxBase:
 			return invalid("Invalid base %d of capacity provider '%s': it must be between 0 and %d.", item.Base, name, maxBase)
 		case item.Weight < 0 || item.Weight > maxWeight:
 			return invalid("Invalid weight %d of capacity provider '%s': it must be between 0 and %d.", item.Weight, name, maxWeight)
+		case onFargate(name) != onFargate(aws.ToString(strategy[0].CapacityProvider)):
+			return invalid("The specified capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling groups and Fargate providers. Specify one or the other and try again.")
 		}
 		used[name] = true
 		weights += item.Weight
@@ -68,6 +79,9 @@ func checkProviders(names []string, strategy []types.CapacityProviderStrategyIte
 	return nil
 }
 
+// onFargate reports whether a capacity provider's tasks are of launch type FARGATE.
+func onFargate(provider string) bool { return slices.Contains(fargateProviders, provider) }
+
 // PutClusterCapacityProviders replaces a cluster's providers and default
 // strategy. A provider that tasks use can't be left out.
 func (s *Service) PutClusterCapacityProviders(ctx context.Context, in *ecs.PutClusterCapacityProvidersInput) (*ecs.PutClusterCapacityProvidersOutput, error) {
@@ -77,10 +91,10 @@ func (s *Service) PutClusterCapacityProviders(ctx context.Context, in *ecs.PutCl
 	if in.CapacityProviders == nil || in.DefaultCapacityProviderStrategy == nil {
 		return nil, invalid("capacityProviders and defaultCapacityProviderStrategy must both be specified; they may be empty.")
 	}
-	if err := checkProviders(in.CapacityProviders, in.DefaultCapacityProviderStrategy); err != nil {
-		return nil, err
-	}
 	out, err := s.changeCluster(ctx, in.Cluster, func(tx *store.Tx, c *state.Cluster) error {
+		if err := checkProviders(tx, c.Scope, in.CapacityProviders, in.DefaultCapacityProviderStrategy); err != nil {
+			return err
+		}
 		for t := range store.Tasks.List(tx, c.Scope, c.Name+"/") {
 			if t.CapacityProvider != "" && t.Last != state.Stopped && !slices.Contains(in.CapacityProviders, t.CapacityProvider) {
 				return &types.ResourceInUseException{Message: aws.String("The specified capacity provider is in use and cannot be removed.")}
@@ -93,10 +107,11 @@ func (s *Service) PutClusterCapacityProviders(ctx context.Context, in *ecs.PutCl
 	return &ecs.PutClusterCapacityProvidersOutput{Cluster: out}, err
 }
 
-// DescribeCapacityProviders returns FARGATE and FARGATE_SPOT, or those of them
-// that are named, or that the cluster has.
+// DescribeCapacityProviders returns the capacity providers of the account, or
+// those of them that are named, or that the cluster has.
 func (s *Service) DescribeCapacityProviders(ctx context.Context, in *ecs.DescribeCapacityProvidersInput) (*ecs.DescribeCapacityProvidersOutput, error) {
-	caller := wire.CallerFrom(ctx)
+	caller, v := wire.CallerFrom(ctx), s.store.View()
+	scope := scopeOf(caller)
 	limit, err := pageSize(in.MaxResults, 10)
 	if err != nil {
 		return nil, err
@@ -109,51 +124,48 @@ func (s *Service) DescribeCapacityProviders(ctx context.Context, in *ecs.Describ
 			return nil, invalid("Invalid include value: %s. Accepted values: [TAGS]", f)
 		}
 	}
-	known := providers
+	known := map[string]types.CapacityProvider{}
+	for _, name := range fargateProviders {
+		known[name] = types.CapacityProvider{
+			CapacityProviderArn: aws.String(state.ProviderARN(scope, name)), Name: &name, Status: types.CapacityProviderStatusActive,
+			Type: types.CapacityProviderType(name), Tags: []types.Tag{},
+		}
+	}
+	for p := range store.CapacityProviders.List(v, scope, "") {
+		known[p.Name] = renderProvider(p, slices.Contains(in.Include, types.CapacityProviderFieldTags))
+	}
 	if in.Cluster != nil {
-		c, err := s.activeCluster(s.store.View(), caller, in.Cluster)
+		c, err := s.activeCluster(v, caller, in.Cluster)
 		if err != nil {
 			return nil, err
 		}
-		known = c.Spec.V.CapacityProviders
+		maps.DeleteFunc(known, func(name string, _ types.CapacityProvider) bool {
+			return !slices.Contains(c.Spec.V.CapacityProviders, name)
+		})
 	}
 	out := &ecs.DescribeCapacityProvidersOutput{CapacityProviders: []types.CapacityProvider{}, Failures: []types.Failure{}}
-	found := map[string]bool{}
-	for _, ref := range in.CapacityProviders {
-		name, err := resourceName(caller, ref, "capacity-provider")
-		if err != nil {
-			return nil, err
+	names := slices.Sorted(maps.Keys(known))
+	if len(in.CapacityProviders) > 0 {
+		named := map[string]bool{}
+		for _, ref := range in.CapacityProviders {
+			name, err := resourceName(caller, ref, "capacity-provider")
+			if err != nil {
+				return nil, err
+			}
+			if named[name] = true; known[name].Name == nil {
+				out.Failures = append(out.Failures, types.Failure{Arn: aws.String(state.ProviderARN(scope, name)), Reason: aws.String("MISSING")})
+			}
 		}
-		if !slices.Contains(known, name) {
-			out.Failures = append(out.Failures, types.Failure{Arn: aws.String(providerARN(caller, name)), Reason: aws.String("MISSING")})
-			continue
-		}
-		found[name] = true
-	}
-	var names []string
-	for _, name := range providers {
-		if found[name] || len(in.CapacityProviders) == 0 && slices.Contains(known, name) {
-			names = append(names, name)
-		}
+		names = slices.DeleteFunc(names, func(name string) bool { return !named[name] })
 	}
 	names, out.NextToken, err = cut(names, "ecs/DescribeCapacityProviders", in.NextToken, limit)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		out.CapacityProviders = append(out.CapacityProviders, types.CapacityProvider{
-			CapacityProviderArn: aws.String(providerARN(caller, name)),
-			Name:                aws.String(name),
-			Status:              types.CapacityProviderStatusActive,
-			Type:                types.CapacityProviderType(name),
-			Tags:                []types.Tag{},
-		})
+		out.CapacityProviders = append(out.CapacityProviders, known[name])
 	}
 	return out, nil
-}
-
-func providerARN(c wire.Caller, name string) string {
-	return arn.ECS(c.Region, c.Account, "capacity-provider/"+name)
 }
 
 func statistic(name string, n int32) types.KeyValuePair {

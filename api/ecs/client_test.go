@@ -229,8 +229,8 @@ func TestClusterRules(t *testing.T) {
 	if len(providers.CapacityProviders) != 1 || *providers.Failures[0].Reason != "MISSING" {
 		t.Errorf("%+v", providers)
 	}
-	_, err = client.CreateCapacityProvider(ctx, &ecs.CreateCapacityProviderInput{Name: aws.String("x")})
-	refused(t, err, "NotImplemented", "CreateCapacityProvider")
+	_, err = client.DiscoverPollEndpoint(ctx, &ecs.DiscoverPollEndpointInput{})
+	refused(t, err, "NotImplemented", "DiscoverPollEndpoint")
 }
 
 func TestTaskDefinitionLife(t *testing.T) {

@@ -58,9 +58,6 @@ func (s *Service) CreateCluster(ctx context.Context, in *ecs.CreateClusterInput)
 	if err := checkClusterConfiguration(in.Configuration); err != nil {
 		return nil, err
 	}
-	if err := checkProviders(in.CapacityProviders, in.DefaultCapacityProviderStrategy); err != nil {
-		return nil, err
-	}
 	if wanted.Tags, err = tagsFrom(in.Tags); err != nil {
 		return nil, err
 	}
@@ -73,6 +70,9 @@ func (s *Service) CreateCluster(ctx context.Context, in *ecs.CreateClusterInput)
 	}
 	var out types.Cluster
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		if err := checkProviders(tx, wanted.Scope, in.CapacityProviders, in.DefaultCapacityProviderStrategy); err != nil {
+			return err
+		}
 		made := wanted
 		if old, ok := store.Clusters.Get(tx, wanted.Key()); ok && old.Status == clusterActive {
 			if !sameCluster(old, wanted, in) {

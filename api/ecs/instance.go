@@ -26,6 +26,10 @@ const nodeAttribute = "berth.node"
 // isn't the one that hosts have by themselves.
 const runtimeAttribute = "berth.runtime"
 
+// providerAttribute names the capacity provider that a registered instance
+// belongs to: `berth node` sets it. On AWS its Auto Scaling group says so.
+const providerAttribute = "berth.capacity-provider"
+
 // RegisterContainerInstance makes a node capacity of a cluster. With the ARN of
 // an instance it is registered anew: its attributes and resources are replaced.
 func (s *Service) RegisterContainerInstance(ctx context.Context, in *ecs.RegisterContainerInstanceInput) (*ecs.RegisterContainerInstanceOutput, error) {
@@ -44,10 +48,15 @@ func (s *Service) RegisterContainerInstance(ctx context.Context, in *ecs.Registe
 		if err != nil {
 			return err
 		}
+		provider, attributes, err := ownProvider(cluster, attributes)
+		if err != nil {
+			return err
+		}
 		i, err := s.registered(tx, caller, cluster, node, in.ContainerInstanceArn)
 		if err != nil {
 			return err
 		}
+		i.CapacityProvider = provider
 		i.CPU, i.Memory = int32(float64(node.CPU)*node.CPUOvercommit), int32(float64(node.Memory)*node.MemoryOvercommit)
 		if err := takeResources(i, in.TotalResources); err != nil {
 			return err
@@ -97,6 +106,19 @@ func registeringNode(v store.View, attributes []types.Attribute) (*state.Node, [
 		return nil, nil, invalid("There is no such node to register.")
 	}
 	return found, rest, nil
+}
+
+// ownProvider takes the capacity provider out of the attributes of an instance.
+func ownProvider(cluster *state.Cluster, attributes []types.Attribute) (string, []types.Attribute, error) {
+	at := slices.IndexFunc(attributes, func(a types.Attribute) bool { return aws.ToString(a.Name) == providerAttribute })
+	if at < 0 {
+		return "", attributes, nil
+	}
+	name := aws.ToString(attributes[at].Value)
+	if onFargate(name) || !slices.Contains(cluster.Spec.V.CapacityProviders, name) {
+		return "", nil, invalid("The capacity provider '%s' is not one of an Auto Scaling group that the cluster %s has.", name, cluster.Name)
+	}
+	return name, slices.Delete(attributes, at, at+1), nil
 }
 
 // registered is the record of a registration: the one that the ARN names, the

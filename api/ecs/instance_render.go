@@ -28,6 +28,7 @@ func renderInstance(v store.View, i *state.ContainerInstance, tags bool) types.C
 		RegisteredResources:  resources(i.CPU, i.Memory, i.TCPPorts, i.UDPPorts, i.GPUs),
 		Status:               aws.String(string(i.Status)),
 		Tags:                 []types.Tag{},
+		CapacityProviderName: text(i.CapacityProvider),
 		Version:              i.Version,
 		VersionInfo:          &i.Agent,
 	}

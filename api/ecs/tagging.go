@@ -86,7 +86,17 @@ func (s *Service) tagged(v store.View, c wire.Caller, ref *string) (tagged, erro
 			changed.Tags = tags
 			store.Instances.Put(tx, changed)
 		}}, nil
-	case "service", "capacity-provider", "task-set":
+	case "capacity-provider":
+		p, ok := store.CapacityProviders.Get(v, scopeOf(c).Key(name))
+		if !ok {
+			return tagged{}, invalid("The specified capacity provider does not exist. Specify a valid name or ARN and try again.")
+		}
+		return tagged{p.Tags, func(tx *store.Tx, tags []state.Tag) {
+			changed := *p
+			changed.Tags = tags
+			store.CapacityProviders.Put(tx, &changed)
+		}}, nil
+	case "service", "task-set":
 		return tagged{}, &types.ResourceNotFoundException{Message: aws.String("The specified " + strings.ReplaceAll(kind, "-", " ") + " does not exist.")}
 	}
 	return tagged{}, invalid("Invalid identifier: %s has no tags.", *ref)

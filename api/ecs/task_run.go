@@ -16,6 +16,7 @@ import (
 
 	"github.com/berth/berth/internal/awsjson"
 	"github.com/berth/berth/launch"
+	"github.com/berth/berth/place"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/wire"
@@ -216,6 +217,13 @@ func (r *run) capacity(v store.View, in *ecs.RunTaskInput) error {
 			return err
 		}
 		r.providers = providers
+		if !onFargate(providers[0]) {
+			r.Launch = types.LaunchTypeEc2
+			if !slices.Contains(r.Definition.Spec.V.Compatibilities, types.CompatibilityEc2) {
+				return invalid("Task definition does not support launch_type EC2.")
+			}
+			return nil
+		}
 	}
 	if !slices.Contains(r.Definition.Spec.V.Compatibilities, types.CompatibilityFargate) {
 		return invalid("Task definition does not support launch_type FARGATE.")
@@ -223,55 +231,13 @@ func (r *run) capacity(v store.View, in *ecs.RunTaskInput) error {
 	return nil
 }
 
-// spread gives each of count tasks its capacity provider: first every base,
-// then by weight (SDK, types.CapacityProviderStrategyItem).
+// spread gives each of count tasks its capacity provider.
 func spread(strategy []types.CapacityProviderStrategyItem, associated []string, count int) ([]string, error) {
-	if len(strategy) > 20 {
-		return nil, invalid("The capacity provider strategy can have at most 20 capacity providers.")
+	if err := checkStrategy(strategy, associated); err != nil {
+		return nil, err
 	}
-	bases := 0
-	for _, item := range strategy {
-		name := aws.ToString(item.CapacityProvider)
-		if !slices.Contains(associated, name) {
-			return nil, invalid("The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. Associate the capacity provider with the cluster or specify a valid capacity provider and try again.")
-		}
-		if item.Base < 0 || item.Base > 100000 || item.Weight < 0 || item.Weight > 1000 {
-			return nil, invalid("The capacity provider strategy has a base or weight out of range for '%s': base is 0 to 100,000, weight 0 to 1,000.", name)
-		}
-		if item.Base > 0 {
-			bases++
-		}
-	}
-	if bases > 1 {
-		return nil, invalid("Only one capacity provider in a capacity provider strategy can have a base defined.")
-	}
-	given := make([]int, len(strategy))
-	out := make([]string, 0, count)
-	for range count {
-		best := -1
-		for i, item := range strategy {
-			if given[i] < int(item.Base) {
-				best = i
-				break
-			}
-			if item.Weight == 0 {
-				continue
-			}
-			if best < 0 || beyond(given[i], item)*int(strategy[best].Weight) < beyond(given[best], strategy[best])*int(item.Weight) {
-				best = i
-			}
-		}
-		if best < 0 {
-			return nil, invalid("The capacity provider strategy must have at least one capacity provider with a weight greater than 0.")
-		}
-		given[best]++
-		out = append(out, aws.ToString(strategy[best].CapacityProvider))
-	}
-	return out, nil
+	return place.Providers(strategy, nil, count), nil
 }
-
-// beyond is how many tasks an item has got above its base.
-func beyond(given int, item types.CapacityProviderStrategyItem) int { return given - int(item.Base) }
 
 // platformVersion resolves LATEST. Fargate's Linux platform is 1.4.0 (AWS
 // Fargate Developer Guide, "Fargate Linux platform versions").
