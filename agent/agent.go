@@ -85,6 +85,8 @@ type Config struct {
 	// MetadataFiles gives containers of container instances a metadata file, as
 	// ECS_ENABLE_CONTAINER_METADATA does with AWS's agent.
 	MetadataFiles bool
+	// GPUs may be nil: then there are none.
+	GPUs GPUs
 	// PullBehavior is when a registry is asked for an image; empty is PullDefault.
 	PullBehavior PullBehavior
 	// Starts is how many containers may be in the making at the same time; 0 is

@@ -188,6 +188,9 @@ func (t *task) create(i int) {
 	if err == nil {
 		err = t.metadataFile(i, &spec)
 	}
+	if err == nil {
+		err = t.gpus(i, &spec)
+	}
 	if err != nil {
 		t.containerFailed(t.launching, i, "CannotCreateContainerError: "+err.Error())
 		return

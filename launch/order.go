@@ -136,7 +136,7 @@ func PortRange(text string) (first, last int32, err error) {
 func (o *Order) demand(provider string, seed uint64) *place.Demand {
 	sample := &state.Task{CPU: o.CPU, Memory: o.Memory, Containers: o.containers()}
 	d := &place.Demand{
-		Arch: Architecture(o.Definition), HostKernel: state.HostKernel(&o.Definition.Spec.V), Attributes: o.Definition.Spec.V.RequiresAttributes, Group: o.Group, Distinct: o.Distinct,
+		Arch: Architecture(o.Definition), HostKernel: o.hostKernel(), Attributes: o.Definition.Spec.V.RequiresAttributes, Group: o.Group, Distinct: o.Distinct,
 		Members: o.members(), Provider: provider, Strategy: o.Strategy, Seed: seed,
 	}
 	d.CPU, d.Memory = sample.Reserves()
@@ -152,19 +152,35 @@ func (o *Order) demand(provider string, seed uint64) *place.Demand {
 		d.Ports = append(d.Ports, c.Ports...)
 	}
 	for _, c := range o.Definition.Spec.V.ContainerDefinitions {
-		d.GPUs += gpus(c)
+		d.GPUs += GPUs(c, o.Overrides)
 	}
 	return d
 }
 
-// gpus is how many GPUs a container needs.
-func gpus(c types.ContainerDefinition) int {
-	at := slices.IndexFunc(c.ResourceRequirements, func(q types.ResourceRequirement) bool { return q.Type == types.ResourceTypeGpu })
+// GPUs is how many GPUs a container needs after overrides.
+func GPUs(c types.ContainerDefinition, o types.TaskOverride) int {
+	asked := c.ResourceRequirements
+	for _, over := range o.ContainerOverrides {
+		if aws.ToString(over.Name) == aws.ToString(c.Name) && len(over.ResourceRequirements) > 0 {
+			asked = over.ResourceRequirements
+		}
+	}
+	at := slices.IndexFunc(asked, func(q types.ResourceRequirement) bool { return q.Type == types.ResourceTypeGpu })
 	if at < 0 {
 		return 0
 	}
-	n, _ := strconv.Atoi(aws.ToString(c.ResourceRequirements[at].Value)) // was checked with the definition
+	n, _ := strconv.Atoi(aws.ToString(asked[at].Value)) // was checked with the definition
 	return n
+}
+
+// hostKernel is the field for which the tasks need the host's kernel; "" is none.
+func (o *Order) hostKernel() string {
+	for _, c := range o.Definition.Spec.V.ContainerDefinitions {
+		if GPUs(c, o.Overrides) > 0 {
+			return "resourceRequirements"
+		}
+	}
+	return state.HostKernel(&o.Definition.Spec.V)
 }
 
 // Architecture is the CPU architecture that a definition's tasks need.

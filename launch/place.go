@@ -54,7 +54,7 @@ func (l *Launcher) PlaceOn(tx *store.Tx, o *Order, instance *state.ContainerInst
 func (l *Launcher) placeFargate(tx *store.Tx, o *Order, i int, provider string) (*state.Task, *place.Refusal) {
 	began, taskID := l.Now(), id.Hex(16)
 	seed, places := taskSeed(taskID), store.Places(tx)
-	request := place.Request{CPU: o.CPU, Memory: o.Memory, Arch: Architecture(o.Definition), HostKernel: state.HostKernel(&o.Definition.Spec.V)}
+	request := place.Request{CPU: o.CPU, Memory: o.Memory, Arch: Architecture(o.Definition), HostKernel: o.hostKernel()}
 	var refusal *place.Refusal
 	// Tasks of one order go round the subnets, from a random one on.
 	for k := range o.Network.Subnets {
@@ -97,7 +97,7 @@ func (l *Launcher) placeOn(tx *store.Tx, o *Order, d *place.Demand, offer *place
 	for k := range task.Containers {
 		c := &task.Containers[k]
 		c.Ports, ports = ports[:len(c.Ports):len(c.Ports)], ports[len(c.Ports):]
-		n := gpus(o.Definition.Spec.V.ContainerDefinitions[k])
+		n := GPUs(o.Definition.Spec.V.ContainerDefinitions[k], o.Overrides)
 		c.GPUs, free = free[:n:n], free[n:]
 	}
 	l.put(tx, task, began)

@@ -44,7 +44,9 @@ func (h *host) rank() rank {
 	return rank{a: -int64(share * 1e12), id: h.id}
 }
 
-func poolOf(n *state.Node) string { return fmt.Sprintf("%s\x00%s\x00%q\x00%s", n.Status, n.Arch, n.Zones, n.FargateRuntime) }
+func poolOf(n *state.Node) string {
+	return fmt.Sprintf("%s\x00%s\x00%q\x00%s", n.Status, n.Arch, n.Zones, n.FargateRuntime)
+}
 
 // refile puts a host in the place of what it was before; nodes without a record
 // are in no pool.

@@ -27,7 +27,7 @@ type Node struct {
 	// the one that it has by itself.
 	FargateRuntime string `json:",omitempty"`
 	Runtime        string `json:",omitempty"`
-	// GPUs are the IDs of its devices for computing: see GPU.
+	// GPUs are the IDs of its devices for computing.
 	GPUs         []string `json:",omitempty"`
 	Status       string   // READY, DOWN
 	RegisteredAt time.Time

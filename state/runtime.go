@@ -30,8 +30,6 @@ func HostKernel(def *types.TaskDefinition) string {
 			return "systemControls"
 		case c.LinuxParameters != nil && len(c.LinuxParameters.Devices) > 0:
 			return "linuxParameters.devices"
-		case len(c.ResourceRequirements) > 0:
-			return "resourceRequirements"
 		}
 	}
 	return ""

@@ -58,8 +58,14 @@ func (s *Service) RegisterContainerInstance(ctx context.Context, in *ecs.Registe
 		}
 		i.CapacityProvider = provider
 		i.CPU, i.Memory = int32(float64(node.CPU)*node.CPUOvercommit), int32(float64(node.Memory)*node.MemoryOvercommit)
+		i.GPUs = node.GPUs
 		if err := takeResources(i, in.TotalResources); err != nil {
 			return err
+		}
+		for _, gpu := range i.GPUs {
+			if !slices.Contains(node.GPUs, gpu) {
+				return invalid("Invalid resource GPU: the host has no device %s.", gpu)
+			}
 		}
 		i.Attributes = mergeAttributes(builtIn(node), attributes)
 		if in.VersionInfo != nil {

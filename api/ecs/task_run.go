@@ -271,6 +271,12 @@ func (r *run) override(o *types.TaskOverride) error {
 			return invalid("There is more than one override for container named %s.", name)
 		}
 		names[name] = true
+		if err := checkResources(def, &types.ContainerDefinition{Name: &name, ResourceRequirements: c.ResourceRequirements}); err != nil {
+			return err
+		}
+		if len(c.ResourceRequirements) > 0 && !r.OnInstances() {
+			return clientError(noFargateGPU)
+		}
 	}
 	if b, err := awsjson.Marshal(&r.Overrides); err != nil {
 		return err

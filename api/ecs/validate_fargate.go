@@ -44,6 +44,9 @@ func fargateRules(d *types.TaskDefinition) error {
 	return nil
 }
 
+// noFargateGPU is AWS's word on GPUs on Fargate.
+const noFargateGPU = "Tasks using the Fargate launch type do not support GPU resource requirements."
+
 // awsvpcContainer says why a container can't share its task's interface.
 func awsvpcContainer(c *types.ContainerDefinition) error {
 	switch {
@@ -73,7 +76,7 @@ func fargateContainer(d *types.TaskDefinition, c *types.ContainerDefinition) err
 	case len(c.DockerSecurityOptions) > 0:
 		return clientError(lacks, "dockerSecurityOptions")
 	case slices.ContainsFunc(c.ResourceRequirements, func(r types.ResourceRequirement) bool { return r.Type == types.ResourceTypeGpu }):
-		return clientError("Tasks using the Fargate launch type do not support GPU resource requirements.")
+		return clientError(noFargateGPU)
 	}
 	for _, t := range []struct {
 		field string

@@ -129,6 +129,7 @@ func checkResources(_ *types.TaskDefinition, c *types.ContainerDefinition) error
 		case !slices.Contains(r.Type.Values(), r.Type):
 			return clientError("Invalid 'resourceRequirements' setting for container '%s': type must be GPU or InferenceAccelerator.", *c.Name)
 		case r.Type != types.ResourceTypeGpu:
+			return clientError("Invalid 'resourceRequirements' setting for container '%s': Amazon Elastic Inference, and with it InferenceAccelerator, is no longer available.", *c.Name)
 		case gpus:
 			return clientError("Invalid 'resourceRequirements' setting for container '%s': GPU is there more than once.", *c.Name)
 		case err != nil || n < 1:

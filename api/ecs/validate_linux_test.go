@@ -75,6 +75,9 @@ func TestInstanceDefinitionRules(t *testing.T) {
 		{"GPU", bridge, gpu("2"), ""},
 		{"no GPU", bridge, gpu("0"), "must be a number of devices, not '0'"},
 		{"GPU twice", bridge, gpu("1", "1"), "GPU is there more than once"},
+		{"InferenceAccelerator", bridge, func(in *ecs.RegisterTaskDefinitionInput) {
+			in.ContainerDefinitions[0].ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeInferenceAccelerator, Value: aws.String("d")}}
+		}, "is no longer available"},
 		{"no such resource", bridge, app(func(c *types.ContainerDefinition) {
 			c.ResourceRequirements = []types.ResourceRequirement{{Type: "LUCK"}}
 		}), "type must be GPU or InferenceAccelerator"},

@@ -21,6 +21,7 @@ import (
 
 	"github.com/berth/berth/agent"
 	"github.com/berth/berth/agent/exec"
+	"github.com/berth/berth/agent/gpu"
 	"github.com/berth/berth/agent/logdriver"
 	"github.com/berth/berth/agent/logdriver/forward"
 	"github.com/berth/berth/agent/metadata"
@@ -65,6 +66,7 @@ type Config struct {
 	StoppedRetention time.Duration
 	Runtime          string // OCI runtime of container instances; empty: the host's own
 	FargateRuntime   string // that of Fargate tasks
+	GPUDir           string // where GPUs' device files are
 	MetadataFiles    bool   // for containers of container instances
 	PullBehavior     agent.PullBehavior
 	Registries       images.Registries
@@ -88,6 +90,7 @@ type berth struct {
 	metrics *metricstore.Store
 	runtime *crun.Runtime
 	network *network.Network
+	gpus    *gpu.Host
 	answers *metadata.Server
 	shipper *logdriver.Shipper
 	agent   *agent.Agent
@@ -152,7 +155,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	}
 	reports := dispatch.New(b.store, time.Now, b.log.With("part", "dispatch"))
 	if b.agent, err = agent.New(agent.Config{
-		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Reporter: reports, Metadata: b.answers, MetadataFiles: cfg.MetadataFiles,
+		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Reporter: reports, Metadata: b.answers, GPUs: b.gpus, MetadataFiles: cfg.MetadataFiles,
 		PullBehavior: cfg.PullBehavior, Log: b.log.With("part", "agent"),
 	}); err != nil {
 		return nil, err
@@ -229,9 +232,13 @@ func (b *berth) openNode(ctx context.Context) error {
 		return err
 	}
 	b.closer = append(b.closer, b.shipper.Close)
+	if b.gpus, err = gpu.Find(b.cfg.GPUDir, "/proc/driver/nvidia", b.instance.Node); err != nil {
+		return fmt.Errorf("%w: give --gpu-dir another directory", err)
+	}
 	if b.node, err = thisHost(b.instance.Node, b.cfg); err != nil {
 		return err
 	}
+	b.node.GPUs = b.gpus.IDs()
 	return nodes.Register(ctx, b.store, b.node, time.Now())
 }
 

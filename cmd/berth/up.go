@@ -45,6 +45,7 @@ type up struct {
 	ImageGCInterval   time.Duration `name:"image-gc-interval" default:"1m" help:"How often the disk is looked at (${default})." placeholder:"DURATION"`
 	Runtime           string        `help:"OCI runtime of tasks on container instances: a program, or its name in PATH, like crun, runc or runsc (gVisor). By default crun or, where there is none, runc." placeholder:"PROGRAM"`
 	FargateRuntime    string        `name:"fargate-runtime" help:"OCI runtime of Fargate tasks, in the same way. runsc gives each container a kernel of its own." placeholder:"PROGRAM"`
+	GPUDir            string        `name:"gpu-dir" default:"/dev" help:"Where the device files of the host's GPUs are (${default}): nvidia0, nvidia1, …" placeholder:"DIR"`
 	StoppedRetention  time.Duration `name:"stopped-retention" default:"1h" help:"How long STOPPED tasks stay visible (${default})." placeholder:"DURATION"`
 	LogLevel          slog.Level    `name:"log-level" default:"info" help:"debug, info, warn or error (${default})." placeholder:"LEVEL"`
 	Detach            bool          `help:"Go to the background once ready. Output goes to berth.log in the data directory."`
@@ -88,7 +89,7 @@ func (u *up) config(dir string) (Config, error) {
 	cfg := Config{
 		DataDir: dir, Listen: u.Listen, Account: u.AccountID, Region: u.Region,
 		CPUOvercommit: u.CPUOvercommit, MemoryOvercommit: u.MemoryOvercommit,
-		Runtime: u.Runtime, FargateRuntime: u.FargateRuntime,
+		GPUDir: u.GPUDir, Runtime: u.Runtime, FargateRuntime: u.FargateRuntime,
 		Verify: u.Credentials == "verify", StoppedRetention: u.StoppedRetention, MetadataFiles: u.ContainerMetadata,
 	}
 	host, _, err := net.SplitHostPort(u.Listen)

@@ -22,6 +22,7 @@
 //	exists=PATH          fail unless the file is there
 //	id                   print uid, gid, working directory, host name, PID 1's name
 //	dial=HOST:PORT       connect by TCP; fail if that fails
+//	gpus                 print the GPUs: see gpus.go
 //	shell                ask for commands: see shell.go
 //	caps                 print the effective capabilities, in hexadecimal
 //
@@ -65,6 +66,8 @@ func do(verb, value string, term chan os.Signal) error {
 		os.Exit(n)
 	case "print":
 		fmt.Println(value)
+	case "gpus":
+		return gpus()
 	case "begin":
 		fmt.Printf("begin %d\n", time.Now().UnixNano())
 	case "err":
