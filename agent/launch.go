@@ -111,6 +111,9 @@ func (t *task) prepare() {
 		if err == nil {
 			err = t.a.cfg.Runtime.CreateSandbox(ctx, runtime.Sandbox{ID: t.id, CPU: t.as.Task.CPU, Memory: t.as.Task.Memory})
 		}
+		if err == nil {
+			err = t.plan.shared.hold(ctx, t.a.cfg.Runtime)
+		}
 		return func() {
 			if err != nil {
 				t.failed(ctx, "ResourceInitializationError", fmt.Errorf("unable to prepare the task's volumes and limits: %w", err))

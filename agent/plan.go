@@ -24,6 +24,7 @@ type plan struct {
 	containers []*container // as in the definition
 	volumes    []string     // names of the task's volumes
 	router     *router      // nil: no container logs with awsfirelens
+	shared     shared       // namespaces of several containers
 }
 
 // container is one container of a plan.
@@ -81,7 +82,7 @@ const (
 // With an error the plan's containers have names and IDs at least.
 func newPlan(as *state.Assignment, dir folder) (*plan, error) {
 	def := &as.Definition.V
-	p := &plan{task: &as.Task, hostname: as.Interface.PrivateDNS, address: as.Interface.Address, dns: as.Interface.DNS}
+	p := &plan{task: &as.Task, shared: newShared(&as.Task, def), hostname: as.Interface.PrivateDNS, address: as.Interface.Address, dns: as.Interface.DNS}
 	for _, v := range def.Volumes {
 		p.volumes = append(p.volumes, aws.ToString(v.Name))
 	}

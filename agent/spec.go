@@ -36,6 +36,7 @@ func (p *plan) spec(c *container, img runtime.Image, dir folder, netns string) (
 	s.CPUShares = uint64(min(max(c.cpu, minShares), maxShares))
 	s.Memory, s.MemoryReserved = int64(c.memory)<<20, int64(c.reservation)<<20
 	s.Ulimits, s.Labels = c.ulimits, c.labels
+	s.PIDNS, s.IPCNS, s.NoShm = p.shared.pid, p.shared.ipc, p.shared.noShm
 	for _, name := range etcFiles {
 		s.Mounts = append(s.Mounts, runtime.Mount{Source: dir.etc(name), Target: filepath.Join("/etc", name)})
 	}

@@ -180,13 +180,22 @@ type Spec struct {
 	Privileged bool
 	// NoSeccomp leaves out the seccomp filter alone.
 	NoSeccomp bool
-	// PIDNS and IPCNS are paths of namespaces to join, or HostNS; empty is one of
-	// its own.
+	// PIDNS and IPCNS are paths of namespaces to join, or HostNS, or NSOf and the
+	// ID of a container that runs; empty is one of its own. With another
+	// container's IPCNS comes its /dev/shm.
 	PIDNS, IPCNS string
 	// Runtime is the OCI runtime's name: "runsc" (gVisor), or another that the
 	// implementation was given. Empty is its first.
 	Runtime string
+	// NoShm leaves out /dev/shm.
+	NoShm bool
+	// Pause makes it a container without an image and a command, which waits and
+	// reaps, so that others may join its namespaces. Its output is removed with it.
+	Pause bool
 }
+
+// NSOf begins the name of a container's namespace: NSOf + ID.
+const NSOf = "container:"
 
 // HostNS stands for the host's namespace.
 const HostNS = "host"

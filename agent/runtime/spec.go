@@ -32,7 +32,7 @@ func CheckSpec(s Spec) error {
 	if err := CheckID("sandbox", s.Sandbox); err != nil {
 		return err
 	}
-	if len(s.Args) == 0 {
+	if len(s.Args) == 0 && !s.Pause {
 		return fmt.Errorf("container %s has no command", s.ID)
 	}
 	if s.WorkingDir != "" && !filepath.IsAbs(s.WorkingDir) {

@@ -102,7 +102,7 @@ func benchRuntime(b *testing.B) (r *Runtime, rootfs string) {
 // bareRun runs the same configuration with nothing but the OCI runtime.
 func bareRun(b *testing.B, r *Runtime, rootfs, id string) {
 	id = "bare" + id
-	config, err := r.config(record{Spec: runtime.Spec{ID: id, Sandbox: "bench", Args: []string{"/probe", "exit=0"}}}, "")
+	config, err := r.config(record{Spec: runtime.Spec{ID: id, Sandbox: "bench", Args: []string{"/probe", "exit=0"}}}, joined{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -31,7 +31,7 @@ var (
 )
 
 // config is the OCI runtime's configuration of a container.
-func (r *Runtime) config(rec record, netns string) (*specs.Spec, error) {
+func (r *Runtime) config(rec record, ns joined) (*specs.Spec, error) {
 	spec := rec.Spec
 	caps := r.host.capabilities(spec.CapAdd, spec.CapDrop)
 	if spec.Privileged {
@@ -41,7 +41,13 @@ func (r *Runtime) config(rec record, netns string) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	args, mounts := spec.Args, containerMounts(spec)
+	args, mounts := spec.Args, r.withShm(containerMounts(spec), spec)
+	if spec.Pause {
+		if args, err = r.pauseArgs(); err != nil {
+			return nil, err
+		}
+		mounts = append(mounts, bind(runtime.Mount{Source: r.pause, Target: pausePath, ReadOnly: true}))
+	}
 	if spec.Init {
 		if r.init == "" {
 			return nil, fmt.Errorf("the container asks for an init process, and the host has none: install tini or catatonit")
@@ -70,7 +76,7 @@ func (r *Runtime) config(rec record, netns string) (*specs.Spec, error) {
 		Mounts:   mounts,
 		Linux: &specs.Linux{
 			CgroupsPath:   r.cgroups.container(spec.Sandbox, spec.ID),
-			Namespaces:    namespaces(spec, netns),
+			Namespaces:    namespaces(ns),
 			Resources:     r.resources(spec),
 			MaskedPaths:   maskedPaths,
 			ReadonlyPaths: readonlyPaths,
@@ -92,10 +98,10 @@ func (r *Runtime) config(rec record, netns string) (*specs.Spec, error) {
 	return c, nil
 }
 
-func namespaces(spec runtime.Spec, netns string) []specs.LinuxNamespace {
+func namespaces(join joined) []specs.LinuxNamespace {
 	all := []specs.LinuxNamespace{{Type: specs.UTSNamespace}, {Type: specs.MountNamespace}, {Type: specs.CgroupNamespace}}
 	for _, ns := range []specs.LinuxNamespace{
-		{Type: specs.NetworkNamespace, Path: netns}, {Type: specs.PIDNamespace, Path: spec.PIDNS}, {Type: specs.IPCNamespace, Path: spec.IPCNS},
+		{Type: specs.NetworkNamespace, Path: join.net}, {Type: specs.PIDNamespace, Path: join.pid}, {Type: specs.IPCNamespace, Path: join.ipc},
 	} {
 		if ns.Path != runtime.HostNS {
 			all = append(all, ns)
@@ -107,10 +113,7 @@ func namespaces(spec runtime.Spec, netns string) []specs.LinuxNamespace {
 // containerMounts are the kernel's file systems, then the given mounts, those
 // higher in the tree first, so that none covers another.
 func containerMounts(spec runtime.Spec) []specs.Mount {
-	shm, rw := int64(65536<<10), "ro"
-	if spec.ShmSize > 0 {
-		shm = spec.ShmSize
-	}
+	shm, rw := shmSize(spec), "ro"
 	if spec.Privileged {
 		rw = "rw"
 	}

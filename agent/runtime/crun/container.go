@@ -260,6 +260,12 @@ func (r *Runtime) ending(spec runtime.Spec) ending {
 	default:
 		r.log.Error("could not read a container's exit code", "container", spec.ID, "error", err)
 	}
+	if spec.PIDNS != "" {
+		// The kernel ends what its first process leaves only with a namespace.
+		if err := r.cgroups.kill(r.cgroups.container(spec.Sandbox, spec.ID)); err != nil {
+			r.log.Error("could not end what a container left running", "container", spec.ID, "error", err)
+		}
+	}
 	e.OOMKilled = r.cgroups.oomKilled(spec.Sandbox, spec.ID)
 	if err := wholefile.WriteJSON(r.file(spec.ID, exitFile), e); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.log.Error("could not write how a container ended", "container", spec.ID, "error", err)

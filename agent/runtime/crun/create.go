@@ -61,6 +61,9 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ *container, 
 	if err := os.MkdirAll(rootfs, 0o711); err != nil {
 		return nil, err
 	}
+	if spec.Pause {
+		return r.createPause(spec)
+	}
 	base, err := r.store.Base(ctx, spec.Image)
 	if err != nil {
 		return nil, err
@@ -85,7 +88,22 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ *container, 
 	}
 	// Whatever is wrong with the rest of the specification is said now, not at the
 	// start.
-	if _, err := r.config(rec, spec.NetNS); err != nil {
+	if _, err := r.config(rec, joined{}); err != nil {
+		return nil, err
+	}
+	if err := wholefile.WriteJSON(r.file(spec.ID, recordFile), rec); err != nil {
+		return nil, err
+	}
+	return newContainer(rec), nil
+}
+
+// createPause is create for one that pauses.
+func (r *Runtime) createPause(spec runtime.Spec) (*container, error) {
+	rec := record{Spec: spec}
+	if err := r.mountRootfs(rec); err != nil {
+		return nil, err
+	}
+	if _, err := r.config(rec, joined{}); err != nil {
 		return nil, err
 	}
 	if err := wholefile.WriteJSON(r.file(spec.ID, recordFile), rec); err != nil {

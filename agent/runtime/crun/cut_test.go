@@ -46,7 +46,7 @@ func TestCutOffRelease(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		oci, err := r.config(c.record, "")
+		oci, err := r.config(c.record, joined{})
 		if err == nil {
 			err = wholefile.WriteJSON(r.file(id, configFile), oci)
 		}
@@ -94,7 +94,7 @@ func TestCutOff(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		oci, err := r.config(c.record, "")
+		oci, err := r.config(c.record, joined{})
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@
 //	sandboxes/<id>.json   a task's limits
 //	containers/<id>/      one container, the OCI bundle:
 //	  rootfs/             its root file system's mount point
+//	  shm/                the shared memory of one that pauses
 //	  container.json      what it is to run; without it the directory is rubbish
 //	  config.json         the OCI runtime's form of that, written at each start
 //	  pid                 of its first process, by the OCI runtime

@@ -55,6 +55,9 @@ func makeLayer(base images.Base, dir string) error {
 
 // mountRootfs mounts a container's root file system, unless it is mounted.
 func (r *Runtime) mountRootfs(rec record) error {
+	if rec.Spec.Pause {
+		return r.mountShm(rec.Spec)
+	}
 	dir := r.file(rec.Spec.ID, rootfsDir)
 	mounted, err := isMountPoint(dir)
 	if err != nil || mounted {

@@ -46,7 +46,9 @@ func (r *Runtime) recover(ctx context.Context) error {
 		}
 		c := newContainer(rec)
 		r.containers[id] = c
-		r.store.Take(rec.Base.ID)
+		if !rec.Spec.Pause {
+			r.store.Take(rec.Base.ID)
+		}
 		if err := r.recoverContainer(ctx, c, conmons[id]); err != nil {
 			return fmt.Errorf("take up container %s: %w", id, err)
 		}

@@ -36,8 +36,15 @@ func (r *Runtime) Remove(ctx context.Context, id string) error {
 	r.mu.Lock()
 	delete(r.containers, id)
 	r.mu.Unlock()
-	r.store.Release(c.Base.ID)
+	if c.Spec.Pause {
+		err = removeFile(r.LogPath(id))
+	} else {
+		r.store.Release(c.Base.ID)
+	}
 	c.remove()
+	if err != nil {
+		return fmt.Errorf("remove container %s: %w", id, err)
+	}
 	return nil
 }
 
@@ -48,7 +55,7 @@ func (r *Runtime) demolish(ctx context.Context, id string) error {
 	if err := r.endProcesses(ctx, id); err != nil {
 		return err
 	}
-	if err := unmount(r.file(id, rootfsDir)); err != nil {
+	if err := errors.Join(unmount(r.file(id, rootfsDir)), unmount(r.file(id, shmDir))); err != nil {
 		return err
 	}
 	if err := removeFile(r.exitPath(id)); err != nil {

@@ -53,6 +53,7 @@ type Runtime struct {
 	engines        map[string]*engine // other ones, by name
 	conmon         string
 	init           string
+	pause          string // catatonit; empty: there is none
 	host           *privileges
 	cgroups        *cgroups
 	filters        *filters
@@ -112,6 +113,8 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if r.init, err = program(c.InitPath, "tini-static", "docker-init", "catatonit", "/usr/libexec/podman/catatonit"); err != nil && c.InitPath != "" {
 		return nil, err
 	}
+	// Only tasks whose containers share namespaces need it.
+	r.pause, _ = program("", "catatonit", "/usr/libexec/podman/catatonit")
 	if r.host, err = findPrivileges(c.Log); err != nil {
 		return nil, err
 	}

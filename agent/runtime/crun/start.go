@@ -78,18 +78,21 @@ func (r *Runtime) startContainer(ctx context.Context, c *container) error {
 	for _, m := range c.Spec.Mounts {
 		sources = append(sources, m.Source)
 	}
+	if dir, _ := r.shm(c.Spec); dir != "" {
+		sources = append(sources, dir)
+	}
 	if err := r.ensureSeen(sources); err != nil {
 		return err
 	}
 	if err := r.checkSources(c.Spec, sources); err != nil {
 		return err
 	}
-	netns, release, err := r.reachable(c.Spec.NetNS)
+	ns, release, err := r.join(c.Spec)
 	if err != nil {
 		return err
 	}
 	defer release()
-	config, err := r.config(c.record, netns)
+	config, err := r.config(c.record, ns)
 	if err != nil {
 		return err
 	}
@@ -158,20 +161,6 @@ func (r *Runtime) releaseOnce(ctx context.Context, spec runtime.Spec) error {
 		return err
 	}
 	return removeFile(pipe)
-}
-
-// reachable returns a path by which the OCI runtime finds a network namespace,
-// even if it is mounted where its mount namespace doesn't show it. The path is
-// good until release is called.
-func (r *Runtime) reachable(netns string) (path string, release func(), err error) {
-	if netns == "" || netns == runtime.HostNS {
-		return netns, func() {}, nil
-	}
-	f, err := os.Open(netns)
-	if err != nil {
-		return "", nil, fmt.Errorf("open the network namespace: %w", err)
-	}
-	return ofSelf(f), func() { f.Close() }, nil
 }
 
 // supervise starts conmon, which has the OCI runtime make the container, and

@@ -132,7 +132,7 @@ func (r *Runtime) Create(_ context.Context, spec runtime.Spec) error {
 	if _, ok := r.sandboxes[spec.Sandbox]; !ok {
 		return missing("sandbox", spec.Sandbox)
 	}
-	if _, err := r.image(spec.Image); err != nil {
+	if _, err := r.image(spec.Image); err != nil && !spec.Pause {
 		return fmt.Errorf("create container %s: %w", spec.ID, err)
 	}
 	r.containers[spec.ID] = &container{
@@ -168,6 +168,12 @@ func (r *Runtime) program(args []string) (Program, error) {
 	return nil, fmt.Errorf("executable file `%s` not found: No such file or directory", args[0])
 }
 
+// pause is the program of one that pauses.
+func pause(ctx context.Context, _ Process) int {
+	<-ctx.Done()
+	return 0
+}
+
 // Start calls the container's program.
 func (r *Runtime) Start(_ context.Context, id string) error {
 	r.mu.Lock()
@@ -179,7 +185,10 @@ func (r *Runtime) Start(_ context.Context, id string) error {
 	if c.status.State != runtime.Created {
 		return nil
 	}
-	run, err := r.program(c.spec.Args)
+	run, err := Program(pause), error(nil)
+	if !c.spec.Pause {
+		run, err = r.program(c.spec.Args)
+	}
 	if err != nil {
 		return fmt.Errorf("start container %s: %w", id, err)
 	}

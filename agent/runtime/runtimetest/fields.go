@@ -72,6 +72,11 @@ func (r *suite) fields(t *testing.T) {
 	if _, out := r.run(t, spec); out == "" || strings.HasPrefix(out, "1 ") {
 		t.Errorf("with the host's processes, its process is %q", out)
 	}
+	spec = r.spec("mounted=/dev/shm")
+	spec.NoShm = true
+	if _, out := r.run(t, spec); out != "" {
+		t.Errorf("without /dev/shm there is %q", out)
+	}
 	// Another container's namespace, by its first process.
 	first := r.start(t, r.spec("print=up", "stay"))
 	r.says(t, first, "up")

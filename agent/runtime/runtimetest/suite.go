@@ -84,6 +84,9 @@ func Run(t *testing.T, s *Subject) {
 		t.Run("memory", r.memory)
 		t.Run("namespaces", r.namespaces)
 		t.Run("fields", r.fields)
+		if !s.OwnKernel {
+			t.Run("shared namespaces", r.shared)
+		}
 		t.Run("exec kills", r.execKills)
 		t.Run("exec terminal", r.terminal)
 		t.Run("init", r.initProcess)
