@@ -17,12 +17,13 @@
 //	Task            Desired, StopCode, StoppedReason        api/ecs StopTask, control loops: through Task.Stop
 //	Task            Last, times, Containers, Health         control/dispatch from the node's reports: through Task.Observe
 //	Task            Tags                                    api/ecs
+//	Task            Deployment, Counted                     control/services: when a rollback takes a task over, when it ended
 //	Service         Spec, Desired, Tags, ACTIVE, DRAINING   api/ecs
 //	Service         Deployment                              whoever makes a deployment: api/ecs, control/services for rollbacks
-//	Service         INACTIVE, LastEvent, SteadyAt, Starts   control/services
+//	Service         INACTIVE, and the rest of its status    control/services
 //	ServiceEvent    all                                     control/services
 //	ServiceRevision all                                     api/ecs, never changed
-//	Deployment      all at first, StopRequested             api/ecs (control/services: those that roll back)
+//	Deployment      all at first, StopRequested, Hooks.Action  api/ecs (control/services: those that roll back)
 //	Deployment      the rest                                control/services
 //	CapacityProvider all                                    api/ecs
 //	TaskSet         all but Stability                       api/ecs

@@ -7,6 +7,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
+// NodeDown is the Status of a node that isn't heard of any more.
+const NodeDown = "DOWN"
+
 // Node is a host that runs tasks.
 type Node struct {
 	ID   string // 32 hexadecimal digits

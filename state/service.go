@@ -39,6 +39,13 @@ type Service struct {
 	SteadyAt time.Time `json:",omitzero"`
 	// Starts throttles the starts of tasks that fail again and again.
 	Starts Backoff `json:",omitzero"`
+	// Unplaced is the reason why its last task had no place, so that the event of it
+	// is not repeated; empty once one was placed.
+	Unplaced string `json:",omitempty"`
+	// Rebalance is the ID of the task that was started to be in another availability
+	// zone, until it is up; RebalancedAt when one last was.
+	Rebalance    string    `json:",omitempty"`
+	RebalancedAt time.Time `json:",omitzero"`
 }
 
 // Backoff is how long the next try waits after tries that failed in a row.
@@ -123,6 +130,8 @@ type Deployment struct {
 	// last that did: the circuit breaker's count. FailedTasks in all.
 	Failed      int32
 	FailedTasks int32
+	// Proven is how many of its tasks were up and well when it was last looked at.
+	Proven int32 `json:",omitempty"`
 
 	// Rollout as deployments[] shows it.
 	Rollout       types.DeploymentRolloutState
@@ -134,6 +143,8 @@ type Deployment struct {
 	StageAt      time.Time                             `json:",omitzero"` // when the stage began
 	// StopRequested is what StopServiceDeployment asked for: ABORT or ROLLBACK.
 	StopRequested types.StopServiceDeploymentStopType `json:",omitempty"`
+	// Hooks are those of the stage it is in, and of the stages before.
+	Hooks []DeploymentHook `json:",omitempty"`
 	// RollbackOf is the ID of the deployment that this one takes back.
 	RollbackOf string `json:",omitempty"`
 	// Rollback is what a deployment that was taken back shows of it.
@@ -146,6 +157,20 @@ type Deployment struct {
 	UpdatedAt  time.Time
 	FinishedAt time.Time `json:",omitzero"`
 	StoppedAt  time.Time `json:",omitzero"`
+}
+
+// DeploymentHook is a lifecycle hook that a deployment came to. Only those that
+// pause there are: types.DeploymentLifecycleHookTargetTypePause.
+type DeploymentHook struct {
+	ID     string // UUID
+	Hook   int    // its place in Config's LifecycleHooks
+	Stage  types.DeploymentLifecycleHookStage
+	Status types.DeploymentLifecycleHookStatus
+	// Expires is when TimeoutAction is taken.
+	Expires       time.Time
+	TimeoutAction types.DeploymentLifecycleHookAction
+	// Action is what ContinueServiceDeployment asked for; empty until then.
+	Action types.DeploymentLifecycleHookAction `json:",omitempty"`
 }
 
 // The roles of a deployment, and of a task set.

@@ -68,8 +68,11 @@ type Task struct {
 	StartedBy        string
 	// Service is the name of the service that started it, and Deployment the ID of
 	// that one's deployment or task set; empty for other tasks.
-	Service        string `json:",omitempty"`
-	Deployment     string `json:",omitempty"`
+	Service    string `json:",omitempty"`
+	Deployment string `json:",omitempty"`
+	// Counted is whether the end of a task that ended by itself was counted by its
+	// service.
+	Counted        bool `json:",omitempty"`
 	Overrides      Spec[types.TaskOverride, *types.TaskOverride]
 	ExecuteCommand bool
 	Tags           []Tag `json:",omitempty"`

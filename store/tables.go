@@ -1,6 +1,10 @@
 package store
 
-import "github.com/berth/berth/state"
+import (
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/state"
+)
 
 // The tables. A record's path in the engine is
 // /berth/v1/<account>/<region>/<service>/<kind>/<id>.
@@ -9,7 +13,7 @@ var (
 	Families          = newTable("ecs/family", (*state.Family).Key)
 	TaskDefinitions   = newTable("ecs/task-definition", (*state.TaskDefinition).Key)
 	Tasks             = newTable("ecs/task", (*state.Task).Key, TasksByNode, TasksByStarter)
-	Instances         = newTable("ecs/container-instance", (*state.ContainerInstance).Key, InstancesByNode)
+	Instances         = newTable("ecs/container-instance", (*state.ContainerInstance).Key, InstancesByNode, InstancesDraining)
 	Services          = newTable("ecs/service", (*state.Service).Key)
 	ServiceEvents     = newTable("ecs/service-event", (*state.ServiceEvent).Key)
 	Revisions         = newTable("ecs/service-revision", (*state.ServiceRevision).Key)
@@ -17,7 +21,7 @@ var (
 	TaskSets          = newTable("ecs/task-set", (*state.TaskSet).Key)
 	CapacityProviders = newTable("ecs/capacity-provider", (*state.CapacityProvider).Key)
 	Grants            = newTable("api/grant", (*state.Grant).Key)
-	Nodes             = newTable("berth/node", (*state.Node).Key)
+	Nodes             = newTable("berth/node", (*state.Node).Key, NodesDown)
 
 	VPCs             = newTable("ec2/vpc", (*state.VPC).Key)
 	Subnets          = newTable("ec2/subnet", (*state.Subnet).Key)
@@ -31,12 +35,27 @@ var (
 // The indexes.
 var (
 	TasksByNode = newIndex("node", func(t *state.Task) []string { return []string{t.Node} })
-	// TasksByStarter finds the tasks of a deployment or task set by its ID.
+	// TasksByStarter finds the tasks of a deployment or task set by its ID: those
+	// that have not stopped, or whose end is not counted yet.
 	TasksByStarter = newIndex("starter", func(t *state.Task) []string {
-		if t.Deployment == "" {
+		if t.Deployment == "" || t.Last == state.Stopped && (t.Counted || t.StopCode == types.TaskStopCodeServiceSchedulerInitiated) {
 			return nil
 		}
 		return []string{t.Deployment}
+	})
+	// NodesDown and InstancesDraining find what loses its tasks, the latter by
+	// cluster.
+	NodesDown = newIndex("down", func(n *state.Node) []string {
+		if n.Status != state.NodeDown {
+			return nil
+		}
+		return []string{""}
+	})
+	InstancesDraining = newIndex("draining", func(i *state.ContainerInstance) []string {
+		if i.Status != types.ContainerInstanceStatusDraining {
+			return nil
+		}
+		return []string{i.Scope.Key(i.Cluster).String()}
 	})
 	InstancesByNode = newIndex("node", func(i *state.ContainerInstance) []string { return []string{i.Node} })
 	ENIsBySubnet    = newIndex("subnet", func(e *state.ENI) []string { return []string{e.Subnet} })

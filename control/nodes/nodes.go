@@ -18,7 +18,7 @@ import (
 // What Node.Status says.
 const (
 	Ready = "READY"
-	Down  = "DOWN"
+	Down  = state.NodeDown
 )
 
 const (
