@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/berth/berth/internal/awsjson"
 )
 
 // The limits of a task definition (Amazon ECS Developer Guide, "Amazon ECS
@@ -17,6 +19,7 @@ const (
 	maxPortMappings = 100
 	minTaskCPU      = 128     // EC2 and external only; Fargate has its matrix
 	maxTaskCPU      = 196_608 // 192 vCPU
+	maxDefinition   = 65_536  // bytes of JSON
 )
 
 // definition checks a request by ECS's rules, and returns the definition that
@@ -58,6 +61,13 @@ func definition(in *ecs.RegisterTaskDefinitionInput) (*types.TaskDefinition, err
 	}
 	for i := range d.ContainerDefinitions {
 		fillContainer(&d.ContainerDefinitions[i], d.NetworkMode)
+	}
+	b, err := awsjson.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxDefinition {
+		return nil, clientError("Actual length: '%d'. Max allowed length is '%d' bytes.", len(b), maxDefinition)
 	}
 	d.RequiresAttributes = requiredAttributes(d)
 	return d, nil
