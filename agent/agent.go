@@ -64,6 +64,13 @@ type Metadata interface {
 	Endpoint(container string, mode types.NetworkMode) (base, id string)
 }
 
+// Objects reads what tasks have in S3.
+type Objects interface {
+	// Object returns the content of an object that the account may read, of limit
+	// bytes at most. Its errors are in S3's words.
+	Object(ctx context.Context, account, bucket, key string, limit int64) ([]byte, error)
+}
+
 // Reporter takes reports to the server. A nil error says that it has them for good.
 type Reporter interface {
 	Report(ctx context.Context, reports []state.TaskReport) error
@@ -79,6 +86,7 @@ type Config struct {
 	Runtime  runtime.Runtime
 	Network  Network
 	Logs     Logs
+	Objects  Objects
 	Reporter Reporter
 	// Metadata may be nil: then containers are told of no metadata endpoint.
 	Metadata Metadata

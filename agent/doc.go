@@ -6,7 +6,7 @@
 // (its order, its progress, its /etc files and its volumes). It must not know
 // who orders (no store, no API, no control loop), nor how a container, an
 // interface or a log line comes to be: those are behind [runtime.Runtime],
-// [Network], [Logs] and [Reporter].
+// [Network], [Logs], [Objects] and [Reporter].
 //
 // # Order of calls
 //
@@ -33,6 +33,7 @@
 //	step                        what is left when the process is killed then
 //	assignment.json             a folder; without the file, nothing was made
 //	attach ∥ prepare ∥ pull     an interface, a cgroup, images: made again, which changes nothing
+//	environment.json            what environment files were: not read again
 //	create, follow the output   a container that has not run: made again, which changes nothing
 //	"launched", synced          a container that may have run: its status tells (see below)
 //	start                       a process that runs on

@@ -17,6 +17,7 @@ import (
 //	progress.json    how far it got (progress)
 //	etc/             hosts, hostname and resolv.conf of its containers
 //	volumes/0, 1, …  its volumes, as in the definition
+//	environment.json what its environment files set
 type folder string
 
 func (f folder) etc(name string) string { return filepath.Join(string(f), "etc", name) }

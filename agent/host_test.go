@@ -22,7 +22,8 @@ import (
 // host is a machine in memory: containers, interfaces and shipped output that
 // outlive agents. A process (below) is an agent's access to it.
 type host struct {
-	logDir string
+	objects map[string]string // of the only bucket, by key
+	logDir  string
 
 	mu         sync.Mutex
 	images     map[string]*image

@@ -24,6 +24,7 @@ func (t *task) goUp() {
 	}
 	if left && t.confirmed {
 		t.prepare()
+		t.readEnvFiles()
 		t.pullAll()
 		t.startAll()
 	}
@@ -173,7 +174,7 @@ func (t *task) startAll() {
 		if !v.until.IsZero() {
 			t.wakeAt(v.until)
 		}
-		if v.ready && t.prepared && t.live[i].image != nil {
+		if v.ready && t.prepared && t.plan.filesRead && t.live[i].image != nil {
 			t.create(i)
 		}
 	}

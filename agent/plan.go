@@ -24,6 +24,7 @@ type plan struct {
 	containers []*container // as in the definition
 	volumes    []string     // names of the task's volumes
 	router     *router      // nil: no container logs with awsfirelens
+	filesRead  bool         // of environment files
 	shared     shared       // namespaces of several containers
 }
 
@@ -45,8 +46,10 @@ type container struct {
 
 	command, entryPoint []string // empty: the image's
 	environment         [][2]string
-	workingDirectory    string // empty: the image's
-	user                string // empty: the image's
+	envFiles            []string    // ARNs
+	fileEnv             [][2]string // what those files set
+	workingDirectory    string      // empty: the image's
+	user                string      // empty: the image's
 	readonlyRootfs      bool
 	mounts              []mount
 	init                bool
@@ -103,6 +106,7 @@ func newPlan(as *state.Assignment, dir folder) (*plan, error) {
 		c.id = fmt.Sprintf("%s-%010d", as.Task.ID, n)
 		p.containers = append(p.containers, c)
 	}
+	p.filesRead = !slices.ContainsFunc(p.containers, func(c *container) bool { return len(c.envFiles) > 0 })
 	if len(p.containers) == 0 {
 		return p, fmt.Errorf("task definition %s:%d has no containers", as.Task.Family, as.Task.Revision)
 	}
@@ -179,6 +183,7 @@ func newContainer(as *state.Assignment, d *types.ContainerDefinition) *container
 	for _, e := range environment {
 		c.environment = setEnv(c.environment, aws.ToString(e.Name), aws.ToString(e.Value))
 	}
+	c.envFiles = envFiles(as, d)
 	c.ulimits = ulimits(d.Ulimits)
 	c.labels = labels(as, d)
 	return c

@@ -62,15 +62,16 @@ func (c *container) args(img runtime.Image) []string {
 	return slices.Concat(entry, command)
 }
 
-// env is the image's environment, then the definition's and the override's, and
-// what Fargate adds where none of them says otherwise.
+// env is the image's environment, then that of environment files, the
+// definition's and the override's, and what Fargate adds where none of them says
+// otherwise.
 func (p *plan) env(c *container, img runtime.Image) []string {
 	var env [][2]string
 	for _, kv := range img.Config.Env {
 		k, v, _ := strings.Cut(kv, "=")
 		env = setEnv(env, k, v)
 	}
-	for _, kv := range slices.Concat(p.fluentEnv(c), c.environment) {
+	for _, kv := range slices.Concat(c.fileEnv, p.fluentEnv(c), c.environment) {
 		env = setEnv(env, kv[0], kv[1])
 	}
 	for _, kv := range [][2]string{

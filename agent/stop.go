@@ -189,7 +189,7 @@ func (t *task) removeAll(ctx context.Context) error {
 	if err := t.disconnect(ctx); err != nil {
 		errs = append(errs, err)
 	}
-	for _, sub := range []string{"etc", "volumes", "metadata"} {
+	for _, sub := range []string{"etc", "volumes", "metadata", "environment.json"} {
 		if err := os.RemoveAll(filepath.Join(string(t.dir), sub)); err != nil {
 			errs = append(errs, err)
 		}

@@ -89,6 +89,7 @@ func (a *Agent) newTask(as state.Assignment) *task {
 	var err error
 	t.plan, err = newPlan(&t.as, t.dir)
 	t.plan.endpoints(t)
+	t.keptEnv()
 	t.live = make([]live, len(t.plan.containers))
 	for i := range t.live {
 		t.live[i].running, t.live[i].ended = context.WithCancel(a.ctx)

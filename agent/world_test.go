@@ -75,7 +75,7 @@ func (w *world) boot(cut int) {
 	w.proc, w.kill = &process{host: w.host, die: ctx, server: w.server, cut: cut}, kill
 	var err error
 	w.agent, err = New(Config{
-		Dir: w.dir, Node: "n1", Runtime: w.proc, Network: w.proc, Logs: w.proc, Reporter: w.proc,
+		Dir: w.dir, Node: "n1", Runtime: w.proc, Network: w.proc, Logs: w.proc, Objects: w.proc, Reporter: w.proc,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -271,6 +271,9 @@ func (r *run) override(o *types.TaskOverride) error {
 			return invalid("There is more than one override for container named %s.", name)
 		}
 		names[name] = true
+		if why := wrongEnvironmentFile(c.EnvironmentFiles); why != "" {
+			return invalid("overrides.containerOverrides[%d].%s", i, why)
+		}
 		if err := checkResources(def, &types.ContainerDefinition{Name: &name, ResourceRequirements: c.ResourceRequirements}); err != nil {
 			return err
 		}

@@ -85,6 +85,9 @@ func requiredAttributes(d *types.TaskDefinition) []types.Attribute {
 				need("ecs.capability.firelens.options.config.file")
 			}
 		}
+		if len(c.EnvironmentFiles) > 0 {
+			need("ecs.capability.env-files.s3")
+		}
 		if c.HealthCheck != nil {
 			need("ecs.capability.container-health-check", docker+"1.24")
 		}

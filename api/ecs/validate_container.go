@@ -31,7 +31,7 @@ func checkContainer(d *types.TaskDefinition, c *types.ContainerDefinition) error
 		return clientError("Container.name contains invalid characters.")
 	}
 	for _, check := range []func(*types.TaskDefinition, *types.ContainerDefinition) error{
-		checkImage, checkContainerSize, checkPortMappings, checkEnvironment, checkMountPoints, checkVolumesFrom, checkHealth, checkLogs,
+		checkImage, checkContainerSize, checkPortMappings, checkEnvironment, checkEnvironmentFiles, checkMountPoints, checkVolumesFrom, checkHealth, checkLogs,
 		checkUlimits, checkSystemControls, checkTmpfs, checkLinux, checkSecurityOptions, checkRestartPolicy, checkResources,
 	} {
 		if err := check(d, c); err != nil {
@@ -102,15 +102,6 @@ func checkPortMappings(d *types.TaskDefinition, c *types.ContainerDefinition) er
 			return clientError("Invalid 'appProtocol' setting for container '%s'.", *c.Name)
 		case p.AppProtocol != "" && aws.ToString(p.Name) == "":
 			return clientError("Invalid setting for container '%s': a port mapping with 'appProtocol' must have a 'name'.", *c.Name)
-		}
-	}
-	return nil
-}
-
-func checkEnvironment(_ *types.TaskDefinition, c *types.ContainerDefinition) error {
-	for i, e := range c.Environment {
-		if name := aws.ToString(e.Name); name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(aws.ToString(e.Value), "\x00") {
-			return clientError("Invalid 'environment' setting for container '%s': environment[%d] must have a name without '=', and no null character.", *c.Name, i)
 		}
 	}
 	return nil

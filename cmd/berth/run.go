@@ -155,7 +155,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	}
 	reports := dispatch.New(b.store, time.Now, b.log.With("part", "dispatch"))
 	if b.agent, err = agent.New(agent.Config{
-		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Reporter: reports, Metadata: b.answers, GPUs: b.gpus, MetadataFiles: cfg.MetadataFiles,
+		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Objects: s3.NewReader(b.blobs), Reporter: reports, Metadata: b.answers, GPUs: b.gpus, MetadataFiles: cfg.MetadataFiles,
 		PullBehavior: cfg.PullBehavior, Log: b.log.With("part", "agent"),
 	}); err != nil {
 		return nil, err

@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/berth/berth/client"
+)
+
+func envFile(key string) types.EnvironmentFile {
+	return types.EnvironmentFile{Type: types.EnvironmentFileTypeS3, Value: aws.String("arn:aws:s3:::settings/" + key)}
+}
+
+// seenEnv is the environment that a container's probe tells of.
+func (h *host) seenEnv(t *testing.T, task, container string) map[string]string {
+	t.Helper()
+	for _, line := range h.awaitLine(t, task, container, "seen") {
+		if text, ok := strings.CutPrefix(line, "sight "); ok {
+			var sight struct{ Env map[string]string }
+			if err := json.Unmarshal([]byte(text), &sight); err != nil {
+				t.Fatal(err)
+			}
+			return sight.Env
+		}
+	}
+	t.Fatal("the container tells nothing")
+	return nil
+}
+
+// Environment files come from S3 when a task is launched. The environment parameter goes
+// before them, the first of two files before the second, and an override's files
+// take the place of the definition's.
+func TestEnvironmentFiles(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	cfg, err := client.Config(t.Context(), h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
+	if _, err := bucket.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("settings")}); err != nil {
+		t.Fatal(err)
+	}
+	for key, text := range map[string]string{
+		"a/first.env":  "# a comment\nONE=first\nTWO= \"of $two\" \nTHREE=first\nBLANK=\n",
+		"second.env":   "ONE=second\r\nFOUR=a=b\r\n",
+		"override.env": "THREE=override\nFIVE=override\n",
+	} {
+		if _, err := bucket.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("settings"), Key: &key, Body: strings.NewReader(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	main := container("main", "see", "print=seen", "wait")
+	main.StopTimeout = aws.Int32(2)
+	main.EnvironmentFiles = []types.EnvironmentFile{envFile("a/first.env"), envFile("second.env")}
+	main.Environment = []types.KeyValuePair{{Name: aws.String("THREE"), Value: aws.String("parameter")}}
+	definition := h.register(t, []types.ContainerDefinition{main})
+	check := func(task string, want map[string]string) {
+		t.Helper()
+		got := h.seenEnv(t, task, "main")
+		for _, name := range []string{"ONE", "TWO", "THREE", "FOUR", "FIVE", "BLANK"} {
+			value, set := got[name]
+			if wanted, ok := want[name]; set != ok || value != wanted {
+				t.Errorf("%s is %q (%v), want %q (%v)", name, value, set, wanted, ok)
+			}
+		}
+		h.stop(t, task)
+	}
+	check(*h.run(t, definition).TaskArn, map[string]string{"ONE": "first", "TWO": ` "of $two" `, "THREE": "parameter", "FOUR": "a=b"})
+	override := func(keys ...string) func(in *ecs.RunTaskInput) {
+		return func(in *ecs.RunTaskInput) {
+			o := types.ContainerOverride{Name: aws.String("main")}
+			for _, key := range keys {
+				o.EnvironmentFiles = append(o.EnvironmentFiles, envFile(key))
+			}
+			in.Overrides = &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{o}}
+		}
+	}
+	check(*h.run(t, definition, override("override.env")).TaskArn, map[string]string{"THREE": "parameter", "FIVE": "override"})
+
+	gone := h.await(t, *h.run(t, definition, override("missing.env")).TaskArn, "STOPPED")
+	want := "ResourceInitializationError: failed to download env files: file download command: non empty error stream: " +
+		"arn:aws:s3:::settings/missing.env: NoSuchKey: The specified key does not exist. status code: 404"
+	if gone.StopCode != types.TaskStopCodeTaskFailedToStart || aws.ToString(gone.StoppedReason) != want {
+		t.Errorf("without the file: %s, %q", gone.StopCode, aws.ToString(gone.StoppedReason))
+	}
+}
