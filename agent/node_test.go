@@ -116,7 +116,7 @@ func (n *node) open() {
 	n.must(err)
 	n.agent, err = agent.New(agent.Config{Dir: filepath.Join(n.dir, "node"), Node: "n1", Runtime: n.runtime, Network: n.network, Logs: n, Reporter: n, Metadata: n.answers, MetadataFiles: true, Log: n.log})
 	n.must(err)
-	n.work.Go(func() { n.answers.Serve(ctx, n.agent, n.runtime, n.network) })
+	n.work.Go(func() { n.answers.Serve(ctx, n.agent, n.runtime, n.network, nil) })
 	n.work.Go(func() { n.agent.Run(ctx) })
 }
 

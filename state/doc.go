@@ -18,6 +18,7 @@
 //	Task            Last, times, Containers, Health         control/dispatch from the node's reports: through Task.Observe
 //	Task            Tags                                    api/ecs
 //	Task            Deployment, Counted                     control/services: when a rollback takes a task over, when it ended
+//	Task            ProtectedUntil                          api/ecs, control/dispatch for the task itself: through Task.Protect
 //	Service         Spec, Desired, Tags, ACTIVE, DRAINING   api/ecs
 //	Service         Deployment                              whoever makes a deployment: api/ecs, control/services for rollbacks
 //	Service         INACTIVE, and the rest of its status    control/services

@@ -120,6 +120,9 @@ type Task struct {
 	ExecutionStoppedAt time.Time `json:",omitzero"`
 	StoppedAt          time.Time `json:",omitzero"`
 
+	// ProtectedUntil is when its protection ends: see Protection.
+	ProtectedUntil time.Time `json:",omitzero"`
+
 	StopCode      types.TaskStopCode `json:",omitempty"`
 	StoppedReason string             `json:",omitempty"`
 }

@@ -1,21 +1,37 @@
 package metadata
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/netip"
-	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/berth/berth/state"
 )
+
+// Protection knows tasks' protection from being stopped: after the change, if
+// there is one.
+type Protection interface {
+	Protection(ctx context.Context, task *state.Task, change *state.ProtectionChange) (state.Protection, *state.ProtectionFailure, error)
+}
 
 // Answers of the task scale-in protection endpoint (Amazon ECS Developer Guide,
 // "Amazon ECS task scale-in protection endpoint").
 
+type protectionAnswer struct {
+	TaskArn           string
+	ProtectionEnabled bool
+	ExpirationDate    *time.Time `json:",omitempty"`
+}
+
 type protectionFailure struct {
 	Arn    string
 	Reason string
-	Detail string
+	Detail string `json:",omitempty"`
 }
 
 type protectionError struct {
@@ -24,14 +40,16 @@ type protectionError struct {
 	Message string
 }
 
+// patience is how long the ECS agent waits for the API.
+const patience = 4 * time.Second
+
 // protection adds the agent's API for it. The ECS agent asks the API with the
-// task's role, and only tasks of a service can be protected; there are no others
-// yet, so every question ends in one of AWS's refusals.
+// task's role, so a task without one is refused.
 func (s *Server) protection(mux *http.ServeMux, owner func(netip.Addr) (string, bool)) {
 	const path = "/api/{id}/task-protection/v1/state"
 	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 		if a, ok := s.find(w, r, owner); ok {
-			refuseProtection(w, a.task)
+			s.answerProtection(w, r, a.task, nil)
 		}
 	})
 	mux.HandleFunc("PUT "+path, func(w http.ResponseWriter, r *http.Request) {
@@ -41,10 +59,10 @@ func (s *Server) protection(mux *http.ServeMux, owner func(netip.Addr) (string, 
 		}
 		var in struct {
 			ProtectionEnabled *bool
-			ExpiresInMinutes  *int64
+			ExpiresInMinutes  *int32
 		}
 		fail := func(message string) {
-			reply(w, http.StatusBadRequest, map[string]any{"error": protectionError{a.task.Task.ARN(), "InvalidParameterException", message}})
+			failProtection(w, http.StatusBadRequest, a.task, "InvalidParameterException", message)
 		}
 		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
 		d.DisallowUnknownFields()
@@ -56,21 +74,44 @@ func (s *Server) protection(mux *http.ServeMux, owner func(netip.Addr) (string, 
 			fail("Invalid request: does not contain 'ProtectionEnabled' field")
 			return
 		}
-		if in.ExpiresInMinutes != nil && (*in.ExpiresInMinutes < 1 || *in.ExpiresInMinutes > 2880) {
-			fail("expiresInMinutes must be between 1 and 2,880")
+		change := state.ProtectionChange{Enabled: *in.ProtectionEnabled, Minutes: in.ExpiresInMinutes}
+		if no := change.Check(); no != "" {
+			fail(no)
 			return
 		}
-		refuseProtection(w, a.task)
+		s.answerProtection(w, r, a.task, &change)
 	})
 }
 
-func refuseProtection(w http.ResponseWriter, t *Task) {
-	switch role := t.Definition; {
-	case (role == nil || aws.ToString(role.TaskRoleArn) == "") && aws.ToString(t.Task.Overrides.V.TaskRoleArn) == "":
-		reply(w, http.StatusForbidden, map[string]any{"error": protectionError{t.Task.ARN(), "AccessDeniedException", "Failed to get task credentials: the task has no task role"}})
-	case strings.HasPrefix(t.Task.Group, "service:"):
-		reply(w, http.StatusNotImplemented, map[string]any{"error": protectionError{t.Task.ARN(), "ServerException", "UpdateTaskProtection and GetTaskProtection are not built"}})
-	default:
-		reply(w, http.StatusOK, map[string]any{"failure": protectionFailure{t.Task.ARN(), "TASK_NOT_VALID", "The task is not part of an Amazon ECS service."}})
+func (s *Server) answerProtection(w http.ResponseWriter, r *http.Request, t *Task, change *state.ProtectionChange) {
+	if !t.hasRole() {
+		failProtection(w, http.StatusForbidden, t, "AccessDeniedException", "Failed to get task credentials: the task has no task role")
+		return
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	s.mu.Lock()
+	from := s.protections
+	s.mu.Unlock()
+	p, no, err := from.Protection(ctx, &t.Task, change)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		failProtection(w, http.StatusGatewayTimeout, t, "RequestCanceled", "Timed out calling Amazon ECS Task Protection API")
+	case err != nil:
+		s.log.Warn("answer a task that asks for its protection", "task", t.Task.ID, "err", err)
+		failProtection(w, http.StatusInternalServerError, t, "ServerException", "The task's protection can't be asked for or changed now.")
+	case no != nil:
+		reply(w, http.StatusOK, map[string]any{"failure": protectionFailure{t.Task.ARN(), no.Reason, no.Detail}})
+	default:
+		reply(w, http.StatusOK, map[string]any{"protection": protectionAnswer{t.Task.ARN(), p.Enabled, at(p.Until)}})
+	}
+}
+
+func failProtection(w http.ResponseWriter, status int, t *Task, code, message string) {
+	reply(w, status, map[string]any{"error": protectionError{t.Task.ARN(), code, message}})
+}
+
+// hasRole reports whether the task has a task role.
+func (t *Task) hasRole() bool {
+	return t.Definition != nil && aws.ToString(t.Definition.TaskRoleArn) != "" || aws.ToString(t.Task.Overrides.V.TaskRoleArn) != ""
 }

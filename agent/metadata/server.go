@@ -36,8 +36,10 @@ type Server struct {
 	mu     sync.Mutex
 	source Source
 	stats  Stats
-	open   []*http.Server
-	closed bool
+
+	protections Protection
+	open        []*http.Server
+	closed      bool
 }
 
 // Open opens the door for tasks in the host's network. Who comes there waits
@@ -59,9 +61,9 @@ func (s *Server) Endpoint(container string, mode types.NetworkMode) (url, id str
 }
 
 // Serve answers until ctx ends.
-func (s *Server) Serve(ctx context.Context, source Source, stats Stats, network Network) error {
+func (s *Server) Serve(ctx context.Context, source Source, stats Stats, network Network, protections Protection) error {
 	s.mu.Lock()
-	s.source, s.stats = source, stats
+	s.source, s.stats, s.protections = source, stats, protections
 	s.mu.Unlock()
 	s.serve(s.door.listener, nil)
 	network.Answer(s.serve)
@@ -85,11 +87,11 @@ func (s *Server) Close() error {
 // serve answers on a listener until that is closed. Without an owner it is the
 // host's door.
 func (s *Server) serve(l net.Listener, owner func(netip.Addr) (string, bool)) {
-	const patience = 5 * time.Second // the ECS agent's
+	const limit = 5 * time.Second // the ECS agent's
 	callers := newCallers()
 	h := &http.Server{
 		Handler:     s.handler(owner),
-		ReadTimeout: patience, WriteTimeout: 2 * patience, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ReadTimeout: limit, WriteTimeout: 2 * limit, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ConnState: callers.count, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.mu.Lock()

@@ -29,6 +29,8 @@ type node struct {
 	owners   map[string]string // address: task
 	listener net.Listener
 	server   *Server
+	// unreachable is what the server is to the node.
+	unreachable bool
 }
 
 func (n *node) Task(id string) (*Task, bool) { t, ok := n.tasks[id]; return t, ok }
@@ -43,6 +45,21 @@ func (n *node) Stats(_ context.Context, id string) (runtime.Stats, error) {
 
 func (n *node) Answer(serve func(net.Listener, func(netip.Addr) (string, bool))) {
 	serve(n.listener, func(a netip.Addr) (string, bool) { t, ok := n.owners[a.String()]; return t, ok })
+}
+
+// Protection implements the interface of that name, as the server does.
+func (n *node) Protection(ctx context.Context, task *state.Task, change *state.ProtectionChange) (state.Protection, *state.ProtectionFailure, error) {
+	if n.unreachable {
+		return state.Protection{}, nil, context.DeadlineExceeded
+	}
+	kept := &n.tasks[task.ID].Task
+	if change != nil {
+		if no := kept.Protect(*change, time.Now()); no != nil {
+			return state.Protection{}, no, nil
+		}
+	}
+	p, no := kept.Protection(time.Now())
+	return p, no, nil
 }
 
 func newNode(t *testing.T, dir string) *node {
@@ -66,7 +83,7 @@ func newNode(t *testing.T, dir string) *node {
 func (n *node) serve() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- n.server.Serve(ctx, n, n, n) }()
+	go func() { done <- n.server.Serve(ctx, n, n, n, n) }()
 	return func() {
 		cancel()
 		if err := <-done; err == nil || !strings.Contains(err.Error(), "canceled") {
@@ -271,11 +288,29 @@ func TestProtection(t *testing.T) {
 		{"PUT", `{"ProtectionEnabled":true,"ExpiresInMinutes":60}`, 200, `"Reason":"TASK_NOT_VALID"`},
 		{"PUT", `{`, 400, "InvalidParameterException"},
 		{"PUT", `{}`, 400, "does not contain 'ProtectionEnabled' field"},
-		{"PUT", `{"ProtectionEnabled":true,"ExpiresInMinutes":2881}`, 400, "between 1 and 2,880"},
+		{"PUT", `{"ProtectionEnabled":true,"ExpiresInMinutes":2881}`, 400, "between 1 and 2880"},
 	} {
 		if status, _, text := n.ask(11, c.method, url, c.body); status != c.status || !strings.Contains(text, c.says) {
 			t.Errorf("%s %s: %d %s", c.method, c.body, status, text)
 		}
+	}
+	n.tasks[fmt.Sprintf("%032x", 1)].Task.Service = "web"
+	for _, c := range []struct{ method, body, says string }{
+		{"GET", "", `"ProtectionEnabled":false}`},
+		{"PUT", `{"ProtectionEnabled":true,"ExpiresInMinutes":60}`, `"ProtectionEnabled":true,"ExpirationDate":"20`},
+		{"GET", "", `"ProtectionEnabled":true,"ExpirationDate":"20`},
+		{"PUT", `{"ProtectionEnabled":false}`, `"ProtectionEnabled":false}`},
+	} {
+		if status, _, text := n.ask(11, c.method, url, c.body); status != 200 || !strings.Contains(text, `{"protection":{"TaskArn":"arn:aws:ecs:`) || !strings.Contains(text, c.says) {
+			t.Errorf("%s %s: %d %s", c.method, c.body, status, text)
+		}
+	}
+	if status, _, text := n.ask(12, "GET", url, ""); status != 404 {
+		t.Errorf("another task: %d %s", status, text)
+	}
+	n.unreachable = true
+	if status, _, text := n.ask(11, "GET", url, ""); status != 504 || !strings.Contains(text, `"Code":"RequestCanceled"`) {
+		t.Errorf("without an answer: %d %s", status, text)
 	}
 	n.tasks[fmt.Sprintf("%032x", 1)].Definition.TaskRoleArn = nil
 	if status, _, text := n.ask(11, "GET", url, ""); status != 403 || !strings.Contains(text, "AccessDeniedException") {

@@ -162,7 +162,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	}
 	b.openSessions()
 	b.reaper = control.New("reaper", b.store, reaper.New(b.store, time.Now, cfg.StoppedRetention), reaper.On(), b.log)
-	b.run("metadata", func() error { return b.answers.Serve(loops, b.agent, b.runtime, b.network) })
+	b.run("metadata", func() error { return b.answers.Serve(loops, b.agent, b.runtime, b.network, reports) })
 	orders, stopOrders := context.WithCancel(loops)
 	b.stopOrders = stopOrders
 	b.run("dispatch", func() error {
