@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/berth/berth/state"
 )
 
 // A batch takes no more transactions once it has so many operations, guards or
@@ -47,6 +49,7 @@ type batch struct {
 	at      map[string]int // a path's place in ops
 	size    int            // bytes
 	updates []*update      // whose transactions are in it
+	changes []state.Change // what events will tell of it
 }
 
 // commitLoop takes updates as they come. What queues up while one commit is
@@ -80,6 +83,10 @@ func (s *Store) commit(queue []*update) []*update {
 	b, rest := s.build(queue)
 	if len(b.ops) == 0 {
 		b.answer(nil)
+		return rest
+	}
+	if err := s.seal(b); err != nil {
+		b.answer(err)
 		return rest
 	}
 	s.commits++
@@ -144,6 +151,7 @@ func (b *batch) add(u *update, tx *Tx, ops []Op, size int) {
 	if u.err != nil {
 		return
 	}
+	b.journal(tx, ops)
 	b.image = tx.image
 	b.size += size
 	for i, op := range ops {

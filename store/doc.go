@@ -47,6 +47,15 @@
 // in the order they were committed, each once. Changes are given once they are
 // durable. What a watch's reader has not taken is kept in memory without bound.
 //
+// # Changes
+//
+// What events will tell of (state.Telling) is written with the commit that it
+// happened in: all changes of a commit are one record of the table Changes, in
+// their order. So each change is there once, whatever becomes of who acts on it.
+// A reader that remembers the last key it has dealt with goes on after it; sets
+// of one process are in the order of their keys, and a set's key is greater than
+// those of all sets that its commit has seen. control/reaper forgets them.
+//
 // # Tests
 //
 // Package storetest has the suites for engines and for a Store over one;

@@ -28,6 +28,8 @@ type image struct {
 	index   part.Tree[*entry] // by table, NUL, index, NUL, value, NUL, key
 	fences  []int64           // revision of each table's last change, by descriptor.number
 	places  *place.Index      // of the records; nil while they are loaded
+	// numbered is the number of the last set of changes.
+	numbered int64
 }
 
 // entry is one record in its place. Only the committer writes one, before
@@ -135,6 +137,9 @@ func (img *image) put(d *descriptor, e *entry) *Event {
 		img.unfile(d, old)
 	}
 	img.places = img.places.Change(ev.Old, e.rec)
+	if set, ok := e.rec.(*state.ChangeSet); ok {
+		img.numbered = max(img.numbered, set.Number)
+	}
 	d.indexes(e.rec, func(index, value string) {
 		_, _, img.index = with(img.index, indexKey(d.name, index, value, e.key), e)
 	})

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/berth/berth/internal/id"
 	"github.com/berth/berth/place"
 )
@@ -19,7 +21,8 @@ type Store struct {
 	updates chan *update
 	closing chan struct{} // closed when Close begins
 	once    sync.Once
-	commits int64 // only the committer counts
+	commits int64         // only the committer counts
+	packer  *zstd.Encoder // of changes; the committer's
 
 	current atomic.Pointer[image] // visible, durable; written under mu
 
@@ -54,7 +57,11 @@ func Open(ctx context.Context, b Backend) (*Store, error) {
 	img.rev = rev
 	loaded := &Snapshot{image: img}
 	img.places = place.NewIndex(Nodes.All(loaded), Instances.All(loaded), Tasks.All(loaded))
-	s := &Store{
+	packer, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, fmt.Errorf("make room to pack changes: %w", err)
+	}
+	s := &Store{packer: packer,
 		id: id.Hex(8), backend: b, updates: make(chan *update, 256), closing: make(chan struct{}),
 		moved: make(chan struct{}), watches: map[*Watch]struct{}{}, ended: make(chan struct{}),
 	}

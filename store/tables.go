@@ -22,6 +22,7 @@ var (
 	CapacityProviders = newTable("ecs/capacity-provider", (*state.CapacityProvider).Key)
 	Grants            = newTable("api/grant", (*state.Grant).Key)
 	Nodes             = newTable("berth/node", (*state.Node).Key, NodesDown)
+	Changes           = newTable("berth/change", (*state.ChangeSet).Key)
 
 	VPCs             = newTable("ec2/vpc", (*state.VPC).Key)
 	Subnets          = newTable("ec2/subnet", (*state.Subnet).Key)
@@ -65,6 +66,6 @@ var (
 
 // tables are all descriptors by name.
 var tables = named(
-	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Services.d, ServiceEvents.d, Revisions.d, Deployments.d, TaskSets.d, CapacityProviders.d, Grants.d, Nodes.d,
+	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Services.d, ServiceEvents.d, Revisions.d, Deployments.d, TaskSets.d, CapacityProviders.d, Grants.d, Changes.d, Nodes.d,
 	VPCs.d, Subnets.d, InternetGateways.d, RouteTables.d, SecurityGroups.d, ENIs.d, Addresses.d,
 )

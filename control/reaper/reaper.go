@@ -1,5 +1,5 @@
 // Package reaper forgets what has had its time: tasks that stopped a while ago,
-// clusters that were deleted a while ago, idempotency tokens, and task
+// clusters that were deleted a while ago, idempotency tokens, changes, and task
 // definitions that were deleted and that no task needs.
 //
 // It is a control.Loop. A key is one record; its step deletes the record if it
@@ -72,6 +72,9 @@ func name(table string, k state.Key) string {
 // Keys implements control.Loop: what will be due, or may be.
 func (r *Reaper) Keys(v *store.Snapshot) iter.Seq[string] {
 	return func(yield func(string) bool) {
+		if !yield(changesKey()) {
+			return
+		}
 		for t := range store.Tasks.All(v) {
 			if t.Last == state.Stopped && !yield(taskName(t)) {
 				return
@@ -101,6 +104,9 @@ func deleted(d *state.TaskDefinition) bool {
 
 // Step implements control.Loop.
 func (r *Reaper) Step(ctx context.Context, key string) (time.Duration, error) {
+	if key == changesKey() {
+		return r.stepChanges(ctx)
+	}
 	p := strings.SplitN(key, " ", 4)
 	table, k := p[0], state.Scope{Account: p[1], Region: p[2]}.Key(p[3])
 	wait, remove := r.due(r.store.View(), table, k)

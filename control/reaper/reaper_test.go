@@ -148,3 +148,36 @@ func TestClusters(t *testing.T) {
 		expect(t, s, 58*time.Minute, "cluster:cc") // with its last task
 	})
 }
+
+// Changes are kept for a day, and no more than so many.
+func TestChanges(t *testing.T) {
+	reaped(t, func(tx *store.Tx) {}, func(t *testing.T, s *store.Store) {
+		count := func() (sets, changes int) {
+			for set := range store.Changes.All(s.View()) {
+				sets, changes = sets+1, changes+set.Count
+			}
+			return sets, changes
+		}
+		set := func(n int64, changes int) {
+			write(t, s, func(tx *store.Tx) {
+				store.Changes.Put(tx, &state.ChangeSet{Number: n, Process: "p", At: time.Now(), Count: changes})
+			})
+		}
+		for n := range int64(1500) {
+			set(n, 10)
+		}
+		time.Sleep(changesEvery + time.Second)
+		if sets, _ := count(); sets != 1500 {
+			t.Errorf("%d sets are left of 1500", sets)
+		}
+		set(2000, changesCount-3)
+		time.Sleep(changesEvery + time.Second)
+		if sets, changes := count(); sets != 1 || changes != changesCount-3 {
+			t.Errorf("%d sets with %d changes are left", sets, changes)
+		}
+		time.Sleep(changesKept)
+		if sets, _ := count(); sets != 0 {
+			t.Errorf("%d sets are left after a day", sets)
+		}
+	})
+}

@@ -28,6 +28,7 @@ func Store(t *testing.T, open func(t *testing.T) store.Backend) {
 	t.Run("WatchFromView", func(t *testing.T) { testWatchFromView(t, open(t)) })
 	t.Run("Count", func(t *testing.T) { testCount(t, open(t)) })
 	t.Run("Reopen", func(t *testing.T) { testReopen(t, open(t)) })
+	t.Run("Changes", func(t *testing.T) { testChanges(t, open(t)) })
 	t.Run("Close", func(t *testing.T) { testClose(t, open(t)) })
 }
 
