@@ -74,6 +74,9 @@ type containerProgress struct {
 	Reason     string             `json:",omitempty"`
 	Health     types.HealthStatus `json:",omitempty"`
 	HealthAt   time.Time          `json:",omitzero"` // since when
+	// What the check came to that made it so.
+	HealthExit   int32  `json:",omitempty"`
+	HealthOutput string `json:",omitempty"`
 	// StopAt is when it was first told to stop.
 	StopAt time.Time `json:",omitzero"`
 	// Shipped: the last line of its output has been handed on.

@@ -73,9 +73,9 @@ func (p pulse) beat(c *check, ok bool, sinceStart time.Duration) pulse {
 }
 
 // watchHealth checks a running container, an interval after its start and
-// then an interval after the end of each check, and tells each change, until
-// ctx ends.
-func watchHealth(ctx context.Context, rt runtime.Runtime, id string, c *check, status types.HealthStatus, startedAt time.Time, tell func(types.HealthStatus)) {
+// then an interval after the end of each check, and tells each change, with the
+// check that made it, until ctx ends.
+func watchHealth(ctx context.Context, rt runtime.Runtime, id string, c *check, status types.HealthStatus, startedAt time.Time, tell func(types.HealthStatus, runtime.ExecResult)) {
 	p := pulse{status: status}
 	timer := time.NewTimer(c.interval)
 	defer timer.Stop()
@@ -96,7 +96,7 @@ func watchHealth(ctx context.Context, rt runtime.Runtime, id string, c *check, s
 		was := p.status
 		p = p.beat(c, err == nil && !late && res.ExitCode == 0, began.Sub(startedAt))
 		if p.status != was {
-			tell(p.status)
+			tell(p.status, res)
 		}
 		timer.Reset(c.interval)
 	}

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -40,7 +42,7 @@ func (t *task) writeMetadataFile(i int) error {
 		return err
 	}
 	v := t.view()
-	text, err := v.File(&v.Containers[i])
+	text, err := v.File(&v.Containers[i], hostAddress())
 	if err != nil {
 		return err
 	}
@@ -63,4 +65,20 @@ func (t *task) metadataReady(i int) {
 
 func (f folder) metadata(container string) string {
 	return filepath.Join(string(f), "metadata", container)
+}
+
+// hostAddress is the address that the host sends from by its default route.
+// Nothing is sent to find it; without such a route there is none.
+func hostAddress() netip.Addr {
+	const documentation = "192.0.2.1:9" // an address that nobody has (RFC 5737)
+	conn, err := net.Dial("udp4", documentation)
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer conn.Close()
+	local, err := netip.ParseAddrPort(conn.LocalAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return local.Addr()
 }

@@ -49,7 +49,7 @@ func (t *task) restartLater(i int, st runtime.Status, finished time.Time) {
 	c.Restarts++
 	c.Restarting, c.LastCode, c.FinishedAt = true, &code, finished
 	if t.plan.containers[i].check != nil {
-		c.Health, c.HealthAt = types.HealthStatusUnknown, finished
+		c.Health, c.HealthAt, c.HealthExit, c.HealthOutput = types.HealthStatusUnknown, finished, 0, ""
 	}
 	t.live[i].ended()
 	t.live[i].running, t.live[i].ended = context.WithCancel(t.a.ctx)

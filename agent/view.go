@@ -55,7 +55,7 @@ func (t *task) view() *metadata.Task {
 		have := &p.Containers[i]
 		m := metadata.Container{
 			ID: c.id, Name: c.name, Image: c.image, Digest: have.Digest, Labels: c.labels, CPU: c.cpu, Memory: c.memory,
-			Desired: v.Task.Desired, Known: known(have), ExitCode: have.ExitCode, Health: have.Health, HealthAt: have.HealthAt,
+			Desired: v.Task.Desired, Known: known(have), ExitCode: have.ExitCode, Health: have.Health, HealthAt: have.HealthAt, HealthExit: have.HealthExit, HealthOutput: have.HealthOutput,
 			CreatedAt: have.CreatedAt, StartedAt: have.StartedAt, FinishedAt: have.FinishedAt, Address: have.Address, Ports: t.ports(i),
 		}
 		if c.restart != nil {

@@ -185,10 +185,11 @@ func (t *task) checkHealth(i int) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(running, cancel)()
-		watchHealth(ctx, t.a.cfg.Runtime, c.id, c.check, have.Health, have.StartedAt, func(s types.HealthStatus) {
+		watchHealth(ctx, t.a.cfg.Runtime, c.id, c.check, have.Health, have.StartedAt, func(s types.HealthStatus, by runtime.ExecResult) {
 			at := time.Now()
 			t.inbox.put(func() {
-				t.p.Containers[i].Health, t.p.Containers[i].HealthAt = s, at
+				now := &t.p.Containers[i]
+				now.Health, now.HealthAt, now.HealthExit, now.HealthOutput = s, at, int32(by.ExitCode), by.Output
 				if s == types.HealthStatusHealthy {
 					t.noted(state.Step{Name: state.StepHealth, Container: c.name, Began: have.StartedAt, Took: at.Sub(have.StartedAt)})
 				}

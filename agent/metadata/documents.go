@@ -1,7 +1,9 @@
 package metadata
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -9,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth/berth/state"
 )
 
 // The documents have the names and forms of the Developer Guide's pages of
@@ -26,13 +30,27 @@ type taskDocument struct {
 	PullStoppedAt      *time.Time  `json:",omitempty"`
 	ExecutionStoppedAt *time.Time  `json:",omitempty"`
 	AvailabilityZone   string      `json:",omitempty"`
+	AvailabilityZoneID string      `json:",omitempty"`
+	Group              string      `json:",omitempty"`
 	LaunchType         string      `json:",omitempty"`
 	Containers         []containerDocument
-	VPCID              string            `json:",omitempty"`
-	ServiceName        string            `json:",omitempty"`
-	ClockDrift         *clockDrift       `json:",omitempty"`
-	FaultInjection     *bool             `json:"FaultInjectionEnabled,omitempty"`
-	TaskTags           map[string]string `json:",omitempty"`
+	VPCID              string      `json:",omitempty"`
+	ServiceName        string      `json:",omitempty"`
+	ClockDrift         *clockDrift `json:",omitempty"`
+	FaultInjection     *bool       `json:"FaultInjectionEnabled,omitempty"`
+
+	TaskTags              map[string]string `json:",omitempty"`
+	ContainerInstanceTags map[string]string `json:",omitempty"`
+	Errors                []documentError   `json:",omitempty"`
+}
+
+// documentError is why a field isn't there.
+type documentError struct {
+	ErrorField   string
+	ErrorCode    string
+	ErrorMessage string
+	StatusCode   int
+	ResourceARN  string
 }
 
 type taskLimits struct {
@@ -71,6 +89,9 @@ type containerDocument struct {
 	Snapshotter   string            `json:",omitempty"`
 }
 
+// leastCPU is what ECS gives a container that asks for no CPU units.
+const leastCPU = 2
+
 type containerLimits struct {
 	CPU    int32 // CPU units
 	Memory int32 `json:",omitempty"` // MiB
@@ -86,6 +107,8 @@ type portDocument struct {
 type healthDocument struct {
 	Status      string     `json:"status"`
 	StatusSince *time.Time `json:"statusSince,omitempty"`
+	ExitCode    int32      `json:"exitCode,omitempty"`
+	Output      string     `json:"output,omitempty"`
 }
 
 type networkDocument struct {
@@ -100,7 +123,7 @@ type networkDocument struct {
 }
 
 // taskDocument describes a task to its containers.
-func (t *Task) document(v4, tags bool) taskDocument {
+func (t *Task) document(v4 bool) taskDocument {
 	d := taskDocument{
 		Cluster: t.Task.Cluster, TaskARN: t.Task.ARN(), Family: t.Task.Family, Revision: fmt.Sprint(t.Task.Revision),
 		DesiredStatus: t.Task.Desired.String(), KnownStatus: t.Known.String(),
@@ -116,23 +139,19 @@ func (t *Task) document(v4, tags bool) taskDocument {
 	for i := range t.Containers {
 		d.Containers = append(d.Containers, t.container(&t.Containers[i], v4))
 	}
-	if tags && len(t.Task.Tags) > 0 {
-		d.TaskTags = map[string]string{}
-		for _, tag := range t.Task.Tags {
-			d.TaskTags[tag.Key] = tag.Value
-		}
-	}
 	if !v4 {
 		return d
 	}
-	d.LaunchType, d.VPCID = string(t.Task.LaunchType), t.Interface.VPC
+	d.LaunchType, d.AvailabilityZoneID = string(t.Task.LaunchType), t.zoneID()
 	if name, ok := strings.CutPrefix(t.Task.Group, "service:"); ok {
 		d.ServiceName = name
 	}
 	fault := t.Definition != nil && aws.ToBool(t.Definition.EnableFaultInjection)
 	d.FaultInjection = &fault
 	if t.fargate() {
-		d.ClockDrift = readClock()
+		d.ClockDrift, d.Group = readClock(), t.Task.Group
+	} else {
+		d.VPCID = t.Interface.VPC
 	}
 	return d
 }
@@ -141,11 +160,49 @@ func (t *Task) fargate() bool {
 	return t.Task.LaunchType == types.LaunchTypeFargate || t.Task.LaunchType == "" && t.Task.ContainerInstance == ""
 }
 
+// zoneID is that of its availability zone.
+func (t *Task) zoneID() string {
+	for _, z := range state.Zones(t.Task.Region) {
+		if z.Name == t.Task.Zone {
+			return z.ID
+		}
+	}
+	return ""
+}
+
+// withTags is a task's document with the tags as they are now.
+func (s *Server) withTags(ctx context.Context, a asked) taskDocument {
+	d := a.task.document(a.v4)
+	s.mu.Lock()
+	from := s.records
+	s.mu.Unlock()
+	own, instance, err := from.Tags(ctx, &a.task.Task)
+	if err != nil {
+		s.log.Warn("ask for a task's tags", "task", a.task.Task.ID, "err", err)
+		if a.v4 {
+			d.Errors = []documentError{{"TaskTags", "ServerException", "The tags can't be asked for now.", http.StatusInternalServerError, a.task.Task.ARN()}}
+		}
+	}
+	d.TaskTags, d.ContainerInstanceTags = tagMap(own), tagMap(instance)
+	return d
+}
+
+func tagMap(tags []state.Tag) map[string]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(tags))
+	for _, tag := range tags {
+		m[tag.Key] = tag.Value
+	}
+	return m
+}
+
 // container describes one container.
 func (t *Task) container(c *Container, v4 bool) containerDocument {
 	d := containerDocument{
 		DockerID: c.ID, Name: c.Name, DockerName: c.Name, Image: c.Image, ImageID: c.Digest, Labels: c.Labels,
-		DesiredStatus: c.Desired.String(), KnownStatus: c.Known, ExitCode: c.ExitCode, RestartCount: c.Restarts, Limits: containerLimits{c.CPU, c.Memory},
+		DesiredStatus: c.Desired.String(), KnownStatus: c.Known, ExitCode: c.ExitCode, RestartCount: c.Restarts, Limits: containerLimits{max(c.CPU, leastCPU), c.Memory},
 		CreatedAt: at(c.CreatedAt), StartedAt: at(c.StartedAt), FinishedAt: at(c.FinishedAt), Type: "NORMAL",
 		Networks: []networkDocument{t.network(c, v4)},
 	}
@@ -162,10 +219,13 @@ func (t *Task) container(c *Container, v4 bool) containerDocument {
 		}
 	}
 	if c.checked(t.Definition) {
-		d.Health = &healthDocument{Status: string(c.Health), StatusSince: at(c.HealthAt)}
+		d.Health = &healthDocument{string(c.Health), at(c.HealthAt), c.HealthExit, c.HealthOutput}
 	}
 	if v4 {
-		d.LogDriver, d.LogOptions, d.ContainerARN, d.Snapshotter = c.LogDriver, c.LogOptions, c.ARN, "overlayfs"
+		d.LogDriver, d.LogOptions, d.ContainerARN, d.Snapshotter = c.LogDriver, c.LogOptions, c.ARN, ""
+		if t.fargate() {
+			d.Snapshotter = "overlayfs"
+		}
 	}
 	return d
 }

@@ -3,6 +3,7 @@ package metadata
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 
 	"github.com/berth/berth/internal/arn"
 )
@@ -25,6 +26,7 @@ type fileDocument struct {
 	Networks               []networkDocument `json:",omitempty"`
 	MetadataFileStatus     string            `json:",omitempty"`
 	AvailabilityZone       string            `json:",omitempty"`
+	HostPrivateIPv4Address string            `json:",omitempty"`
 }
 
 type filePort struct {
@@ -37,10 +39,14 @@ type filePort struct {
 // File is the container metadata file of a container of a container instance
 // (Amazon ECS Developer Guide, "Amazon ECS container metadata file"): what is
 // known before its start, and when it has started, all, with the status READY.
-func (t *Task) File(c *Container) ([]byte, error) {
+// host is the instance's own address, if it has one.
+func (t *Task) File(c *Container, host netip.Addr) ([]byte, error) {
 	d := fileDocument{
 		Cluster: t.Task.Cluster, TaskARN: t.Task.ARN(), TaskDefinitionFamily: t.Task.Family, TaskDefinitionRevision: fmt.Sprint(t.Task.Revision),
 		ContainerName: c.Name, AvailabilityZone: t.Task.Zone,
+	}
+	if host.IsValid() {
+		d.HostPrivateIPv4Address = host.String()
 	}
 	if t.Task.ContainerInstance != "" {
 		d.ContainerInstanceARN = arn.ECS(t.Task.Region, t.Task.Account, "container-instance/"+t.Task.Cluster+"/"+t.Task.ContainerInstance)

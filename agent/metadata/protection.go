@@ -13,12 +13,6 @@ import (
 	"github.com/berth/berth/state"
 )
 
-// Protection knows tasks' protection from being stopped: after the change, if
-// there is one.
-type Protection interface {
-	Protection(ctx context.Context, task *state.Task, change *state.ProtectionChange) (state.Protection, *state.ProtectionFailure, error)
-}
-
 // Answers of the task scale-in protection endpoint (Amazon ECS Developer Guide,
 // "Amazon ECS task scale-in protection endpoint").
 
@@ -91,7 +85,7 @@ func (s *Server) answerProtection(w http.ResponseWriter, r *http.Request, t *Tas
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	s.mu.Lock()
-	from := s.protections
+	from := s.records
 	s.mu.Unlock()
 	p, no, err := from.Protection(ctx, &t.Task, change)
 	switch {

@@ -33,13 +33,12 @@ type Server struct {
 	limits  limits
 	samples samples
 
-	mu     sync.Mutex
-	source Source
-	stats  Stats
-
-	protections Protection
-	open        []*http.Server
-	closed      bool
+	mu      sync.Mutex
+	source  Source
+	stats   Stats
+	records Records
+	open    []*http.Server
+	closed  bool
 }
 
 // Open opens the door for tasks in the host's network. Who comes there waits
@@ -61,9 +60,9 @@ func (s *Server) Endpoint(container string, mode types.NetworkMode) (url, id str
 }
 
 // Serve answers until ctx ends.
-func (s *Server) Serve(ctx context.Context, source Source, stats Stats, network Network, protections Protection) error {
+func (s *Server) Serve(ctx context.Context, source Source, stats Stats, network Network, records Records) error {
 	s.mu.Lock()
-	s.source, s.stats, s.protections = source, stats, protections
+	s.source, s.stats, s.records = source, stats, records
 	s.mu.Unlock()
 	s.serve(s.door.listener, nil)
 	network.Answer(s.serve)
@@ -143,8 +142,8 @@ func (s *Server) handler(owner func(netip.Addr) (string, bool)) http.Handler {
 			})
 		}
 		on("", func(_ context.Context, a asked) (any, error) { return a.task.container(a.container, a.v4), nil })
-		on("/task", func(_ context.Context, a asked) (any, error) { return a.task.document(a.v4, false), nil })
-		on("/taskWithTags", func(_ context.Context, a asked) (any, error) { return a.task.document(a.v4, true), nil })
+		on("/task", func(_ context.Context, a asked) (any, error) { return a.task.document(a.v4), nil })
+		on("/taskWithTags", func(ctx context.Context, a asked) (any, error) { return s.withTags(ctx, a), nil })
 		on("/stats", func(ctx context.Context, a asked) (any, error) {
 			return s.statsOf(ctx, a.task, a.container, a.v4)
 		})

@@ -62,6 +62,17 @@ func (n *node) Protection(ctx context.Context, task *state.Task, change *state.P
 	return p, no, nil
 }
 
+// Tags implements the interface of that name.
+func (n *node) Tags(_ context.Context, task *state.Task) (own, instance []state.Tag, err error) {
+	if n.unreachable {
+		return nil, nil, context.DeadlineExceeded
+	}
+	if task.ContainerInstance != "" {
+		instance = []state.Tag{{Key: "rack", Value: "7"}}
+	}
+	return []state.Tag{{Key: "team", Value: "x"}}, instance, nil
+}
+
 func newNode(t *testing.T, dir string) *node {
 	t.Helper()
 	n := &node{t: t, tasks: map[string]*Task{}, stats: map[string]runtime.Stats{}, owners: map[string]string{}}
@@ -183,7 +194,7 @@ func TestDocuments(t *testing.T) {
 		t.Fatalf("%d %s", status, text)
 	}
 	want(doc, "Cluster", "arn:aws:ecs:us-east-1:123456789012:cluster/c", "Family", "web", "Revision", "7", "DesiredStatus", "RUNNING", "KnownStatus", "RUNNING",
-		"Limits/CPU", 0.25, "Limits/Memory", 512, "PullStartedAt", "2026-03-01T11:00:00Z", "AvailabilityZone", "us-east-1a", "LaunchType", "FARGATE", "VPCID", "vpc-1",
+		"Limits/CPU", 0.25, "Limits/Memory", 512, "PullStartedAt", "2026-03-01T11:00:00Z", "AvailabilityZone", "us-east-1a", "LaunchType", "FARGATE", "VPCID", nil, "AvailabilityZoneID", "use1-az1", "Group", "family:web",
 		"FaultInjectionEnabled", false, "TaskTags", nil, "Containers/1/ExitCode", 5, "Containers/1/KnownStatus", "STOPPED",
 		"Containers/0/Networks/0/IPv4SubnetCIDRBlock", "10.0.1.0/24", "Containers/0/Networks/0/SubnetGatewayIpv4Address", "10.0.1.1/24",
 		"Containers/0/Networks/0/IPv4Addresses/0", "10.0.1.5", "Containers/0/Networks/0/AttachmentIndex", 0, "Containers/0/Health/status", "HEALTHY",
@@ -199,7 +210,13 @@ func TestDocuments(t *testing.T) {
 	want(doc, "Networks/0/NetworkMode", "bridge", "Networks/0/IPv4Addresses/0", "172.17.0.2", "Ports/1/HostPort", 32769, "Ports/1/ContainerPort", 81, "Ports/0/HostIp", "0.0.0.0",
 		"DockerName", "ecs-web-7-app-0000000001")
 	_, doc, _ = n.ask(12, "GET", n.url(2, "/v4/", "/task"), "")
-	want(doc, "Cluster", "c", "LaunchType", "EC2", "ClockDrift", nil)
+	want(doc, "Cluster", "c", "LaunchType", "EC2", "ClockDrift", nil, "Group", nil, "Containers/0/Snapshotter", nil)
+	_, doc, _ = n.ask(12, "GET", n.url(2, "/v3/", "/taskWithTags"), "")
+	want(doc, "TaskTags/team", "x", "ContainerInstanceTags/rack", "7", "AvailabilityZoneID", nil)
+	n.unreachable = true
+	_, doc, _ = n.ask(11, "GET", n.url(1, "/v4/", "/taskWithTags"), "")
+	want(doc, "TaskTags", nil, "Errors/0/ErrorField", "TaskTags", "Errors/0/StatusCode", 500, "Family", "web")
+	n.unreachable = false
 	if status, _, text := n.ask(11, "GET", n.url(1, "/v4/", "/associations/gpu"), ""); status != 200 || text != `{"Associations":[]}` {
 		t.Errorf("associations: %d %s", status, text)
 	}

@@ -17,6 +17,14 @@ type Source interface {
 	Task(id string) (*Task, bool)
 }
 
+// Records is what the server knows of tasks, and may change while they run.
+type Records interface {
+	// Protection is a task's from being stopped: after the change, if there is one.
+	Protection(ctx context.Context, task *state.Task, change *state.ProtectionChange) (state.Protection, *state.ProtectionFailure, error)
+	// Tags are the task's, and those of its container instance.
+	Tags(ctx context.Context, task *state.Task) (own, instance []state.Tag, err error)
+}
+
 // Stats reads what a container has used, or returns runtime.ErrNotFound.
 type Stats interface {
 	Stats(ctx context.Context, container string) (runtime.Stats, error)
@@ -53,9 +61,12 @@ type Container struct {
 	Desired state.TaskState
 	Known   string // NONE, PULLED, CREATED, RUNNING or STOPPED
 	Health  types.HealthStatus
-	Address netip.Addr // of its own, with Mode bridge
-	Ports   []state.PortBinding
-	GPUs    []string
+	// What the health check came to that made it so.
+	HealthExit   int32
+	HealthOutput string
+	Address      netip.Addr // of its own, with Mode bridge
+	Ports        []state.PortBinding
+	GPUs         []string
 
 	ExitCode   *int32
 	Restarts   *int32 // nil without a restart policy
