@@ -15,14 +15,14 @@ import (
 
 // mode is the task's network mode.
 func (t *task) mode() types.NetworkMode {
-	if t.as.Task.NetworkMode == "" {
-		return types.NetworkModeAwsvpc
-	}
-	return t.as.Task.NetworkMode
+	return t.plan.mode()
 }
 
 // netNS is the network namespace that a container is to join.
 func (t *task) netNS(i int) string {
+	if t.plan.containers[i].names.offline {
+		return ""
+	}
 	switch t.mode() {
 	case types.NetworkModeHost:
 		return runtime.HostNS
@@ -54,6 +54,10 @@ func (t *task) join() {
 	}
 	var all []one
 	for i, c := range t.plan.containers {
+		if c.names.offline {
+			all = append(all, one{})
+			continue
+		}
 		all = append(all, one{c.id, t.ports(i)})
 	}
 	t.op(t.launching, "attach", func(ctx context.Context) func() {
@@ -61,6 +65,9 @@ func (t *task) join() {
 		addresses, errs := make([]netip.Addr, len(all)), make([]error, len(all))
 		var wg sync.WaitGroup
 		for i, c := range all {
+			if c.id == "" {
+				continue
+			}
 			wg.Go(func() { addresses[i], errs[i] = t.a.cfg.Network.Join(ctx, t.id, c.id, c.ports) })
 		}
 		wg.Wait()

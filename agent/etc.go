@@ -4,17 +4,22 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// etcFiles are the files under /etc that every container of a task shares.
+// etcFiles are the files under /etc that containers are given. With awsvpc a
+// task's containers share them, as they share its interface.
 var etcFiles = [...]string{"hosts", "hostname", "resolv.conf"}
 
-// hostResolvers are where the host's own resolvers are found. The second is
+// Where the host's own names and resolvers are found. The last is
 // systemd-resolved's list of the servers behind its stub on 127.0.0.53.
 const (
 	resolvConf        = "/etc/resolv.conf"
+	hostsFile         = "/etc/hosts"
 	resolvedUpstreams = "/run/systemd/resolve/resolv.conf"
 )
 
@@ -33,9 +38,6 @@ func (p *plan) prepare(dir folder) error {
 	if err := p.prepareRouter(dir); err != nil {
 		return fmt.Errorf("configure the log router: %w", err)
 	}
-	if err := os.MkdirAll(dir.etc(""), 0o755); err != nil {
-		return err
-	}
 	own, err := os.ReadFile(resolvConf)
 	if err != nil && !os.IsNotExist(err) {
 		return err
@@ -45,25 +47,60 @@ func (p *plan) prepare(dir folder) error {
 		return err
 	}
 	resolv := resolvers(string(own), string(upstream))
-	if len(p.dns) > 0 {
+	switch {
+	case p.mode() == types.NetworkModeHost:
+		resolv = string(own) // what listens on the loopback is there for its containers too
+	case len(p.dns) > 0:
 		resolv = ""
 		for _, a := range p.dns {
 			resolv += "nameserver " + a.String() + "\n"
 		}
 	}
-	for name, text := range map[string]string{
-		"hosts":       hosts(p.address, p.hostname),
-		"hostname":    p.hostname + "\n",
-		"resolv.conf": resolv,
-	} {
-		if err := os.WriteFile(dir.etc(name), []byte(text), 0o644); err != nil {
-			return err
-		}
-		if err := os.Chmod(dir.etc(name), 0o644); err != nil {
+	base, err := p.hosts()
+	if err != nil {
+		return err
+	}
+	if p.mode() == types.NetworkModeAwsvpc {
+		return writeEtc(dir.etc(""), base, p.hostname, resolv)
+	}
+	for _, c := range p.containers {
+		if err := writeEtc(p.etc(c, dir, ""), base+c.names.hosts(), c.names.hostname, c.names.resolv(resolv)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// etc is the path of one of a container's files under /etc.
+func (p *plan) etc(c *container, dir folder, name string) string {
+	if p.mode() == types.NetworkModeAwsvpc {
+		return dir.etc(name)
+	}
+	return filepath.Join(dir.etc(c.name), name)
+}
+
+func writeEtc(dir, hosts, hostname, resolv string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, text := range map[string]string{"hosts": hosts, "hostname": hostname + "\n", "resolv.conf": resolv} {
+		if err := writeReadable(filepath.Join(dir, name), []byte(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hosts is the /etc/hosts that all containers of the task have.
+func (p *plan) hosts() (string, error) {
+	if p.mode() != types.NetworkModeHost {
+		return hosts(p.address, p.hostname), nil
+	}
+	own, err := os.ReadFile(hostsFile)
+	if err != nil && !os.IsNotExist(err) {
+		return "", err
+	}
+	return string(own), nil
 }
 
 // hosts is a task's /etc/hosts.

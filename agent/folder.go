@@ -15,7 +15,8 @@ import (
 //
 //	assignment.json  what was ordered (state.Assignment)
 //	progress.json    how far it got (progress)
-//	etc/             hosts, hostname and resolv.conf of its containers
+//	etc/             hosts, hostname and resolv.conf of its containers: with
+//	                 awsvpc one of each, else a directory for each container
 //	volumes/0, 1, …  its volumes, as in the definition
 //	environment.json what its environment files set
 type folder string

@@ -11,9 +11,9 @@ import (
 	"github.com/berth/berth/agent/runtime"
 )
 
-// linked gives a bridge container a hosts file of its own, made of the one that
-// it would have, and returns what adds the names that are known once the task's
-// containers have addresses: its own, and those that its links name.
+// linked returns what adds to a bridge container's hosts file the names that are
+// known once the task's containers have addresses: its own, and those that its
+// links name.
 func (t *task) linked(i int, s *runtime.Spec) (finish func() error, err error) {
 	at := slices.IndexFunc(s.Mounts, func(m runtime.Mount) bool { return m.Target == "/etc/hosts" })
 	if t.mode() != types.NetworkModeBridge || at < 0 {
@@ -23,11 +23,7 @@ func (t *task) linked(i int, s *runtime.Spec) (finish func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	path, hostname := t.dir.etc("hosts-"+t.plan.containers[i].name), s.Hostname
-	s.Mounts[at].Source = path
-	if err := writeReadable(path, base); err != nil {
-		return nil, err
-	}
+	path, hostname := s.Mounts[at].Source, s.Hostname
 	return func() error { return writeReadable(path, append(base, t.names(i, hostname)...)) }, nil
 }
 

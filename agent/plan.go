@@ -59,6 +59,7 @@ type container struct {
 	ulimits             []runtime.Ulimit
 	shape               runtime.Spec // what is the same in each
 	labels              map[string]string
+	names               names
 }
 
 // dependency is one entry of dependsOn, by the index of the other container.
@@ -104,6 +105,7 @@ func newPlan(as *state.Assignment, dir folder) (*plan, error) {
 		}
 		digits[n] = true
 		c.id = fmt.Sprintf("%s-%010d", as.Task.ID, n)
+		c.names.hostname = first(c.names.hostname, p.defaultHostname(c))
 		p.containers = append(p.containers, c)
 	}
 	p.filesRead = !slices.ContainsFunc(p.containers, func(c *container) bool { return len(c.envFiles) > 0 })
@@ -186,6 +188,7 @@ func newContainer(as *state.Assignment, d *types.ContainerDefinition) *container
 	c.envFiles = envFiles(as, d)
 	c.ulimits = ulimits(d.Ulimits)
 	c.labels = labels(as, d)
+	c.names = newNames(d)
 	return c
 }
 

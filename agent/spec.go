@@ -30,7 +30,7 @@ func (p *plan) spec(c *container, img runtime.Image, dir folder, netns string) (
 	s.Args, s.Env = args, p.env(c, img)
 	s.WorkingDir = first(c.workingDirectory, img.Config.WorkingDir, "/")
 	s.User = first(c.user, img.Config.User)
-	s.Hostname, s.NetNS = p.hostname, netns
+	s.Hostname, s.NetNS = p.hostnameOf(c), netns
 	s.ReadonlyRootfs, s.Init = c.readonlyRootfs, c.init
 	s.CapAdd, s.CapDrop = c.capAdd, c.capDrop
 	s.CPUShares = uint64(min(max(c.cpu, minShares), maxShares))
@@ -38,7 +38,7 @@ func (p *plan) spec(c *container, img runtime.Image, dir folder, netns string) (
 	s.Ulimits, s.Labels = c.ulimits, c.labels
 	s.PIDNS, s.IPCNS, s.NoShm = p.shared.pid, p.shared.ipc, p.shared.noShm
 	for _, name := range etcFiles {
-		s.Mounts = append(s.Mounts, runtime.Mount{Source: dir.etc(name), Target: filepath.Join("/etc", name)})
+		s.Mounts = append(s.Mounts, runtime.Mount{Source: p.etc(c, dir, name), Target: filepath.Join("/etc", name)})
 	}
 	if c.routes {
 		s.Mounts = append(s.Mounts, p.routerMounts(dir)...)
@@ -76,7 +76,7 @@ func (p *plan) env(c *container, img runtime.Image) []string {
 	}
 	for _, kv := range [][2]string{
 		{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-		{"HOSTNAME", p.hostname},
+		{"HOSTNAME", p.hostnameOf(c)},
 		{"AWS_EXECUTION_ENV", executionEnv(p.task)},
 		{"AWS_REGION", p.task.Region},
 		{"AWS_DEFAULT_REGION", p.task.Region},

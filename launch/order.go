@@ -100,7 +100,7 @@ func (o *Order) containers() []state.Container {
 // bindings are the port mappings of a container outside awsvpc, as asked for:
 // host port 0 is any.
 func bindings(d types.ContainerDefinition, mode types.NetworkMode) []state.PortBinding {
-	if mode == types.NetworkModeAwsvpc || mode == types.NetworkModeNone {
+	if mode == types.NetworkModeAwsvpc || mode == types.NetworkModeNone || aws.ToBool(d.DisableNetworking) {
 		return nil
 	}
 	var out []state.PortBinding

@@ -43,7 +43,9 @@ func TestCheckRefusesByName(t *testing.T) {
 		{"secrets", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) {
 			c.Secrets = []types.Secret{{Name: aws.String("A"), ValueFrom: aws.String("arn:…")}}
 		}), "ClientException: containerDefinitions[0].secrets[0] is not supported: secrets are not built yet."},
-		{"AWS refuses first", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) { c.Hostname = aws.String("h") }),
+		{"AWS refuses first", "RegisterTaskDefinition", web(func(c *types.ContainerDefinition) {
+			c.Hostname, c.CredentialSpecs = aws.String("h"), []string{"s"}
+		}),
 			"ClientException: hostname is not supported on container when networkMode=awsvpc."},
 		{"RunTask", "RunTask", &ecs.RunTaskInput{TaskDefinition: aws.String("a"), EnableExecuteCommand: true}, ""},
 		{"the log of ECS Exec", "CreateCluster", &ecs.CreateClusterInput{Configuration: &types.ClusterConfiguration{

@@ -31,7 +31,7 @@ func checkContainer(d *types.TaskDefinition, c *types.ContainerDefinition) error
 		return clientError("Container.name contains invalid characters.")
 	}
 	for _, check := range []func(*types.TaskDefinition, *types.ContainerDefinition) error{
-		checkImage, checkContainerSize, checkPortMappings, checkEnvironment, checkEnvironmentFiles, checkMountPoints, checkVolumesFrom, checkHealth, checkLogs,
+		checkImage, checkContainerSize, checkPortMappings, checkEnvironment, checkEnvironmentFiles, checkNames, checkMountPoints, checkVolumesFrom, checkHealth, checkLogs,
 		checkUlimits, checkSystemControls, checkTmpfs, checkLinux, checkSecurityOptions, checkRestartPolicy, checkResources,
 	} {
 		if err := check(d, c); err != nil {
