@@ -27,6 +27,7 @@
 //	Deployment      all at first, StopRequested, Hooks.Action  api/ecs (control/services: those that roll back)
 //	Deployment      the rest                                control/services
 //	CapacityProvider all                                    api/ecs
+//	AccountSetting  all                                     api/ecs
 //	TaskSet         all but Stability                       api/ecs
 //	TaskSet         Stability                               control/services
 //	Node            all but LastSeen, Status                control/nodes at registration

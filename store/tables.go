@@ -20,6 +20,7 @@ var (
 	Deployments       = newTable("ecs/service-deployment", (*state.Deployment).Key)
 	TaskSets          = newTable("ecs/task-set", (*state.TaskSet).Key)
 	CapacityProviders = newTable("ecs/capacity-provider", (*state.CapacityProvider).Key)
+	AccountSettings   = newTable("ecs/account-setting", (*state.AccountSetting).Key)
 	Grants            = newTable("api/grant", (*state.Grant).Key)
 	Nodes             = newTable("berth/node", (*state.Node).Key, NodesDown)
 	Changes           = newTable("berth/change", (*state.ChangeSet).Key)
@@ -66,6 +67,6 @@ var (
 
 // tables are all descriptors by name.
 var tables = named(
-	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Services.d, ServiceEvents.d, Revisions.d, Deployments.d, TaskSets.d, CapacityProviders.d, Grants.d, Changes.d, Nodes.d,
+	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Services.d, ServiceEvents.d, Revisions.d, Deployments.d, TaskSets.d, CapacityProviders.d, AccountSettings.d, Grants.d, Changes.d, Nodes.d,
 	VPCs.d, Subnets.d, InternetGateways.d, RouteTables.d, SecurityGroups.d, ENIs.d, Addresses.d,
 )

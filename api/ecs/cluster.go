@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/berth/berth/internal/page"
+	"github.com/berth/berth/place"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/wire"
@@ -51,7 +53,8 @@ func (s *Service) CreateCluster(ctx context.Context, in *ecs.CreateClusterInput)
 	if !nameRule.MatchString(wanted.Name) {
 		return nil, invalid("Invalid cluster name: clusterName must be 1 to 255 letters, numbers, hyphens and underscores.")
 	}
-	settings, err := clusterSettings(in.Settings)
+	insights := effective(s.store.View(), wanted.Scope, insightsSetting, caller.ARN)
+	settings, err := clusterSettings(in.Settings, insights)
 	if err != nil {
 		return nil, err
 	}
@@ -184,9 +187,8 @@ func (s *Service) changeCluster(ctx context.Context, ref *string, change func(*s
 	return &out, nil
 }
 
-// clusterSettings checks settings and adds the default of the one there is.
-func clusterSettings(in []types.ClusterSetting) ([]types.ClusterSetting, error) {
-	value := "disabled"
+// clusterSettings checks settings and adds the one there is, if it isn't said.
+func clusterSettings(in []types.ClusterSetting, value string) ([]types.ClusterSetting, error) {
 	for i, set := range in {
 		if set.Name != types.ClusterSettingNameContainerInsights {
 			return nil, invalid("Invalid cluster setting name '%s': settings[%d].name must be containerInsights.", set.Name, i)
@@ -203,7 +205,7 @@ func setSettings(c *state.Cluster, in []types.ClusterSetting) error {
 	if len(in) == 0 {
 		return nil
 	}
-	settings, err := clusterSettings(in)
+	settings, err := clusterSettings(in, "")
 	c.Spec.V.Settings = settings
 	return err
 }
@@ -323,19 +325,24 @@ func renderCluster(v store.View, c *state.Cluster, include ...types.ClusterField
 		Statistics:                      []types.KeyValuePair{},
 		Tags:                            []types.Tag{},
 	}
-	counts := map[string]int32{} // of tasks by "running" or "pending" and launch type
-	for t := range store.Tasks.List(v, c.Scope, c.Name+"/") {
-		switch {
-		case t.Last == state.Running:
-			out.RunningTasksCount++
-			counts["running"+string(t.LaunchType)]++
-		case t.Last < state.Running:
-			out.PendingTasksCount++
-			counts["pending"+string(t.LaunchType)]++
-		}
+	places := store.Places(v)
+	counts := places.Counts(c.Key())
+	for _, n := range counts.Running {
+		out.RunningTasksCount += int32(n)
 	}
-	for range store.Instances.List(v, c.Scope, c.Name+"/") {
-		out.RegisteredContainerInstancesCount++
+	for _, n := range counts.Pending {
+		out.PendingTasksCount += int32(n)
+	}
+	out.RegisteredContainerInstancesCount = int32(places.Instances(c.Key()))
+	services := map[string]int32{} // by "active" or "draining" and launch type
+	for s := range store.Services.List(v, c.Scope, c.Name+"/") {
+		switch s.Status {
+		case "ACTIVE":
+			out.ActiveServicesCount++
+			services["active"+string(serviceLaunch(s))]++
+		case "DRAINING":
+			services["draining"+string(serviceLaunch(s))]++
+		}
 	}
 	for _, f := range include {
 		switch f {
@@ -346,7 +353,7 @@ func renderCluster(v store.View, c *state.Cluster, include ...types.ClusterField
 		case types.ClusterFieldTags:
 			out.Tags = tagsOf(c.Tags)
 		case types.ClusterFieldStatistics:
-			out.Statistics = clusterStatistics(counts)
+			out.Statistics = clusterStatistics(counts, services)
 		case types.ClusterFieldAttachments:
 			out.Attachments = []types.Attachment{}
 			if len(out.CapacityProviders) > 0 {
@@ -357,15 +364,27 @@ func renderCluster(v store.View, c *state.Cluster, include ...types.ClusterField
 	return out
 }
 
+// serviceLaunch is the launch type of a service's tasks: with a capacity provider
+// strategy that of its providers.
+func serviceLaunch(s *state.Service) types.LaunchType {
+	spec := &s.Spec.V
+	if len(spec.CapacityProviderStrategy) == 0 {
+		return cmp.Or(spec.LaunchType, types.LaunchTypeEc2)
+	}
+	if onFargate(aws.ToString(spec.CapacityProviderStrategy[0].CapacityProvider)) {
+		return types.LaunchTypeFargate
+	}
+	return types.LaunchTypeEc2
+}
+
 // clusterStatistics are the counts by launch type (SDK, types.Cluster.Statistics).
-func clusterStatistics(tasks map[string]int32) []types.KeyValuePair {
+func clusterStatistics(tasks place.Counts, services map[string]int32) []types.KeyValuePair {
 	var out []types.KeyValuePair
 	for _, kind := range []string{"EC2", "Fargate", "External"} {
-		for _, status := range []string{"running", "pending"} {
-			out = append(out, statistic(status+kind+"TasksCount", tasks[status+strings.ToUpper(kind)]))
-		}
+		launch := types.LaunchType(strings.ToUpper(kind))
+		out = append(out, statistic("running"+kind+"TasksCount", int32(tasks.Running[launch])), statistic("pending"+kind+"TasksCount", int32(tasks.Pending[launch])))
 		for _, status := range []string{"active", "draining"} {
-			out = append(out, statistic(status+kind+"ServiceCount", 0))
+			out = append(out, statistic(status+kind+"ServiceCount", services[status+string(launch)]))
 		}
 	}
 	slices.SortFunc(out, func(a, b types.KeyValuePair) int { return strings.Compare(*a.Name, *b.Name) })
