@@ -36,6 +36,9 @@ type Order struct {
 	Exec                bool // enableExecuteCommand
 	Tags                []state.Tag
 	Network             Network // of awsvpc
+	// Zones is how many tasks there are in which availability zone. On FARGATE those
+	// that have the fewest are tried first; nil leaves it to chance.
+	Zones map[string]int
 	// Distinct keeps tasks of one group on container instances of their own, Members
 	// are the expressions of memberOf.
 	Distinct bool

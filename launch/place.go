@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -56,9 +57,7 @@ func (l *Launcher) placeFargate(tx *store.Tx, o *Order, i int, provider string) 
 	seed, places := taskSeed(taskID), store.Places(tx)
 	request := place.Request{CPU: o.CPU, Memory: o.Memory, Arch: Architecture(o.Definition), HostKernel: o.hostKernel()}
 	var refusal *place.Refusal
-	// Tasks of one order go round the subnets, from a random one on.
-	for k := range o.Network.Subnets {
-		subnet := o.Network.Subnets[(int(seed%uint64(len(o.Network.Subnets)))+i+k)%len(o.Network.Subnets)]
+	for _, subnet := range o.subnets(i, seed) {
 		request.Zone = subnet.Zone
 		node, no := places.PickNode(request)
 		if no != nil {
@@ -76,6 +75,19 @@ func (l *Launcher) placeFargate(tx *store.Tx, o *Order, i int, provider string) 
 		return task, nil
 	}
 	return nil, refusal
+}
+
+// subnets are those of an order in the order in which they are tried for its i-th
+// task: round, from a random one on, and those first in whose zones there are the
+// fewest tasks.
+func (o *Order) subnets(i int, seed uint64) []*state.Subnet {
+	all := o.Network.Subnets
+	first := (int(seed%uint64(len(all))) + i) % len(all)
+	out := slices.Concat(all[first:], all[:first])
+	if o.Zones != nil {
+		slices.SortStableFunc(out, func(a, b *state.Subnet) int { return o.Zones[a.Zone] - o.Zones[b.Zone] })
+	}
+	return out
 }
 
 // placeOn puts a task on a container instance that can run it.
@@ -135,4 +147,21 @@ func taskSeed(taskID string) uint64 {
 		panic("a task ID is hexadecimal: " + err.Error())
 	}
 	return seed
+}
+
+// Eligible yields the container instances that could run tasks of an order if
+// nothing else ran there.
+func (l *Launcher) Eligible(v store.View, o *Order) iter.Seq[*place.Offer] {
+	d := o.demand("", 0)
+	return func(yield func(*place.Offer) bool) {
+		for offer := range store.Places(v).Offers(o.Cluster.Key()) {
+			switch code, _ := offer.Miss(d); code {
+			case place.NotActive, place.NoAgent, place.NoAttribute, place.NotMember, place.NoLocation:
+				continue
+			}
+			if !yield(offer) {
+				return
+			}
+		}
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/berth/berth/agent/runtime"
+	"github.com/berth/berth/control"
 	"github.com/berth/berth/local"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
@@ -83,12 +84,14 @@ func (b *berth) status(context.Context) (local.Status, error) {
 	for _, p := range b.runtime.Pulls() {
 		s.Pulls = append(s.Pulls, local.PullStatus{Image: p.Ref, Began: p.Began, Done: p.Done, Total: p.Total, Unpacked: p.Unpacked, Layers: p.Layers})
 	}
-	loop := b.reaper.Status()
-	ls := local.LoopStatus{Name: loop.Name, Failing: len(loop.Failing)}
-	for key, err := range loop.Failing {
-		ls.LastError = key + ": " + err.Error()
+	for _, driver := range []*control.Driver{b.reaper, b.services} {
+		loop := driver.Status()
+		ls := local.LoopStatus{Name: loop.Name, Failing: len(loop.Failing)}
+		for key, err := range loop.Failing {
+			ls.LastError = key + ": " + err.Error()
+		}
+		s.Loops = append(s.Loops, ls)
 	}
-	s.Loops = append(s.Loops, ls)
 	if node.ReportError != "" {
 		s.Notes = append(s.Notes, "The node's reports are not accepted: "+node.ReportError)
 	}
@@ -112,6 +115,7 @@ func (b *berth) down(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(ctx, downWithin)
 	defer cancel()
 	b.goingDown.Store(true)
+	b.stopServices() // which would start anew what stops
 	unwritten := b.stopAll(ctx)
 	if unwritten != nil {
 		b.log.Warn("tasks are ended at once", "tasks", b.running(), "because", unwritten)

@@ -42,6 +42,7 @@ import (
 	"github.com/berth/berth/control/dispatch"
 	"github.com/berth/berth/control/nodes"
 	"github.com/berth/berth/control/reaper"
+	"github.com/berth/berth/control/services"
 	"github.com/berth/berth/instance"
 	"github.com/berth/berth/launch"
 	"github.com/berth/berth/local"
@@ -84,17 +85,19 @@ type berth struct {
 	node     state.Node
 	notes    []string
 
-	store   *store.Store
-	logs    *logstore.Store
-	blobs   *blobstore.Store
-	metrics *metricstore.Store
-	runtime *crun.Runtime
-	network *network.Network
-	gpus    *gpu.Host
-	answers *metadata.Server
-	shipper *logdriver.Shipper
-	agent   *agent.Agent
-	reaper  *control.Driver
+	store    *store.Store
+	logs     *logstore.Store
+	blobs    *blobstore.Store
+	metrics  *metricstore.Store
+	runtime  *crun.Runtime
+	network  *network.Network
+	gpus     *gpu.Host
+	answers  *metadata.Server
+	shipper  *logdriver.Shipper
+	agent    *agent.Agent
+	reaper   *control.Driver
+	services *control.Driver
+	launcher *launch.Launcher
 
 	ec2      *ec2.Service
 	sessions *ssmmessages.Sessions
@@ -106,6 +109,9 @@ type berth struct {
 	// stopOrders ends what the node is told, so that nothing is made any more.
 	stopOrders context.CancelFunc
 	closer     []func() error // in the order of opening
+
+	// stopServices ends the loop that keeps services' tasks, and waits for its end.
+	stopServices func()
 
 	goingDown atomic.Bool // no more calls are taken
 }
@@ -147,6 +153,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	if !b.cfg.PublicPool.IsValid() {
 		b.cfg.PublicPool = netip.MustParsePrefix(b.instance.PublicPool())
 	}
+	b.launcher = &launch.Launcher{PublicPool: b.cfg.PublicPool, Now: time.Now}
 	if err := b.openStore(ctx); err != nil {
 		return nil, err
 	}
@@ -162,6 +169,8 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	}
 	b.openSessions()
 	b.reaper = control.New("reaper", b.store, reaper.New(b.store, time.Now, cfg.StoppedRetention), reaper.On(), b.log)
+	keeper := services.New(b.store, b.launcher, time.Now)
+	b.services = control.New("services", b.store, keeper, keeper.On(), b.log)
 	b.run("metadata", func() error { return b.answers.Serve(loops, b.agent, b.runtime, b.network, reports) })
 	orders, stopOrders := context.WithCancel(loops)
 	b.stopOrders = stopOrders
@@ -177,6 +186,13 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 		b.run("images", func() error { return b.runtime.TendImages(loops, *cfg.ImageGC, b.agent.Images) })
 	}
 	b.run("reaper", func() error { return b.reaper.Run(loops) })
+	keeping, stopKeeping := context.WithCancel(loops)
+	kept := make(chan struct{})
+	b.stopServices = func() { stopKeeping(); <-kept }
+	b.run("services", func() error {
+		defer close(kept)
+		return b.services.Run(keeping)
+	})
 	return b, b.serve(loops)
 }
 
@@ -273,7 +289,7 @@ func (b *berth) serve(ctx context.Context) error {
 		description wire.Description
 		service     any
 	}{
-		{wire.ECS, ecs.New(ecs.Config{Store: b.store, Now: time.Now, Log: b.log, Launcher: &launch.Launcher{PublicPool: b.cfg.PublicPool, Now: time.Now}, Sessions: b.sessions})},
+		{wire.ECS, ecs.New(ecs.Config{Store: b.store, Now: time.Now, Log: b.log, Launcher: b.launcher, Sessions: b.sessions})},
 		{wire.EC2, b.ec2},
 		{wire.Logs, lines},
 		{wire.SSM, ssm.New(b.sessions)},
