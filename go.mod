@@ -46,6 +46,12 @@ require (
 )
 
 require (
+	github.com/containerd/stargz-snapshotter/estargz v0.18.2 // indirect
+	github.com/hanwen/go-fuse/v2 v2.9.0 // indirect
+	github.com/vbatts/tar-split v0.12.2 // indirect
+)
+
+require (
 	github.com/aws/aws-sdk-go-v2/service/cloudwatch v1.75.5
 	github.com/aws/aws-sdk-go-v2/service/eks v1.105.4
 	github.com/aws/aws-sdk-go-v2/service/internal/checksum v1.11.11 // indirect
