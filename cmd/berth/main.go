@@ -36,6 +36,8 @@ type commands struct {
 
 	Node cli.Node `cmd:"" help:"Make this host a container instance of a cluster, for tasks of launch type EC2."`
 
+	LazyLayers lazyLayers `cmd:"" hidden:"" help:"Have the mounts of layers that are still to come. Berth starts it."`
+
 	Completion kongcompletion.Completion `cmd:"" help:"Print what makes the shell complete berth's commands."`
 }
 

@@ -71,6 +71,7 @@ type Config struct {
 	MetadataFiles    bool   // for containers of container instances
 	PullBehavior     agent.PullBehavior
 	Registries       images.Registries
+	LazyLayers       []string // see crun.Config
 	ImageGC          *images.GC // nil: images are never removed to make room
 	Log              *slog.Logger
 }
@@ -226,7 +227,7 @@ func (b *berth) openNode(ctx context.Context) error {
 	}
 	b.closer = append(b.closer, b.metrics.Close)
 	if b.runtime, err = crun.Open(ctx, crun.Config{
-		Root: b.instance.Path("runtime"), Instance: b.instance.ID, Registries: b.cfg.Registries, Runtimes: b.cfg.runtimes(), Log: b.log.With("part", "runtime"),
+		Root: b.instance.Path("runtime"), Instance: b.instance.ID, Registries: b.cfg.Registries, Runtimes: b.cfg.runtimes(), LazyLayers: b.cfg.LazyLayers, Log: b.log.With("part", "runtime"),
 	}); err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type up struct {
 	Credentials       string        `enum:"verify,any" default:"verify" help:"Whether requests must be signed with this installation's keys: verify, or any (no verification at all: throw-away use only)."`
 	ContainerMetadata bool          `name:"container-metadata" env:"ECS_ENABLE_CONTAINER_METADATA" help:"Give containers of launch types EC2 and EXTERNAL a metadata file."`
 	PullBehavior      string        `name:"image-pull-behavior" env:"ECS_IMAGE_PULL_BEHAVIOR" enum:"default,always,once,prefer-cached" default:"default" help:"When a registry is asked for an image: default (always, and the present one is taken if it doesn't answer), always, once or prefer-cached (if the image is absent; with the latter no image is removed to make room)."`
+	LazyImages        bool          `name:"lazy-images" default:"true" negatable:"" help:"Start containers while the layers of their image still come, where those are made for it (eStargz)."`
 	RegistryConfig    string        `name:"registry-config" help:"File with the registries' credentials, in the form of Docker's config.json. By default registry.json in the data directory or, without it, config.json in $$DOCKER_CONFIG." placeholder:"FILE"`
 	InsecureRegistry  []string      `name:"insecure-registry" help:"Registry that speaks plain HTTP, as host or host:port. Those on loopback addresses always do. May be given more than once." placeholder:"HOST"`
 	ImageGCHigh       int           `name:"image-gc-high" default:"85" help:"Remove images that no task uses when more percent of the disk are in use (${default}); 0 never does." placeholder:"PERCENT"`
@@ -91,6 +92,12 @@ func (u *up) config(dir string) (Config, error) {
 		CPUOvercommit: u.CPUOvercommit, MemoryOvercommit: u.MemoryOvercommit,
 		GPUDir: u.GPUDir, Runtime: u.Runtime, FargateRuntime: u.FargateRuntime,
 		Verify: u.Credentials == "verify", StoppedRetention: u.StoppedRetention, MetadataFiles: u.ContainerMetadata,
+	}
+	if u.LazyImages {
+		var err error
+		if cfg.LazyLayers, err = lazyCommand(); err != nil {
+			return cfg, err
+		}
 	}
 	host, _, err := net.SplitHostPort(u.Listen)
 	if err != nil {

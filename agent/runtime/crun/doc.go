@@ -25,6 +25,8 @@
 //	writable/<task>/<id>/ its writable layer, over the layers of its image
 //	trash/                what is no more, and goes in the background
 //	exits/<id>            the exit code, by conmon
+//	images/lazy/          layers that are still to come: mounts of a process that
+//	                      outlives this one, too
 //	logs/<id>             its output, by conmon, in the CRI's format; not rotated,
 //	                      and removed by who reads it
 //	oci/                  the OCI runtime's state

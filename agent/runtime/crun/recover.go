@@ -52,6 +52,7 @@ func (r *Runtime) recover(ctx context.Context) error {
 		if err := r.recoverContainer(ctx, c, conmons[id]); err != nil {
 			return fmt.Errorf("take up container %s: %w", id, err)
 		}
+		r.endIfLost(c)
 	}
 	r.store.Taken()
 	return nil

@@ -37,6 +37,9 @@ type Config struct {
 	Runtimes map[string]string
 	// ConmonPath is conmon 2. Empty is the one from PATH.
 	ConmonPath string
+	// LazyLayers is a command that calls images.ServeLazy with the directory that
+	// follows, and closes file 3 when that is ready. Empty: images are pulled whole.
+	LazyLayers []string
 	// InitPath is the small static init for containers that ask for one. Empty is
 	// the first found of tini and catatonit.
 	InitPath string
@@ -136,6 +139,9 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 		return nil, err
 	}
 	r.Images = r.store
+	if err := r.openLazy(ctx, c.LazyLayers); err != nil {
+		return nil, err
+	}
 	if err := r.recover(ctx); err != nil {
 		return nil, err
 	}
@@ -223,7 +229,7 @@ func (r *Runtime) Destroy(ctx context.Context) error {
 	for _, id := range ids {
 		errs = append(errs, r.RemoveSandbox(ctx, id))
 	}
-	errs = append(errs, r.Close())
+	errs = append(errs, r.store.EndLazy(ctx), r.Close())
 	errs = append(errs, r.cgroups.removeAll(), unmountBelow(r.root))
 	for _, e := range r.allEngines() {
 		if e.kind == isRunsc {

@@ -46,7 +46,7 @@ func (s *Store) Pull(ctx context.Context, ref string, always bool) (runtime.Imag
 	last, shared := s.last.since(name, wanted)
 	if !always || byDigest(name) || shared && last.err == nil {
 		img, err := s.Image(ctx, name)
-		if err == nil || !errors.Is(err, runtime.ErrNotFound) {
+		if err == nil && s.runnable(ctx, name) || err != nil && !errors.Is(err, runtime.ErrNotFound) {
 			return img, err
 		}
 	}
@@ -152,7 +152,7 @@ func (s *Store) pull(ctx context.Context, name string) (_ runtime.Image, err err
 		return runtime.Image{}, fmt.Errorf("pull image manifest has been retried %d time(s): %w", tries, err)
 	}
 	rec, err := s.record(ctx, name)
-	if err == nil && rec.Target.Digest == target.Digest {
+	if err == nil && rec.Target.Digest == target.Digest && s.runnable(ctx, name) {
 		return s.describe(ctx, rec) // the registry has nothing else by now
 	}
 	if err != nil && !errors.Is(err, runtime.ErrNotFound) {
@@ -161,6 +161,9 @@ func (s *Store) pull(ctx context.Context, name string) (_ runtime.Image, err err
 	var most atomic.Int64
 	fetcher, err := resolver.Fetcher(leased, name)
 	if err == nil {
+		if img, ok := s.pullLazily(leased, name, target, s.fetching(p, fetcher, &most)); ok {
+			return img, nil
+		}
 		err = s.unpack(leased, target, s.fetching(p, fetcher, &most), p)
 	}
 	switch {

@@ -34,6 +34,15 @@ const (
 // resolver speaks to registries for one pull, with the credentials that the
 // operator's file has now.
 func (r Registries) resolver() (remotes.Resolver, error) {
+	hosts, err := r.hosts()
+	if err != nil {
+		return nil, err
+	}
+	return docker.NewResolver(docker.ResolverOptions{Headers: http.Header{"User-Agent": {"berth"}}, Hosts: hosts}), nil
+}
+
+// hosts says how each registry is spoken to.
+func (r Registries) hosts() (docker.RegistryHosts, error) {
 	file, err := r.config()
 	if err != nil {
 		return nil, err
@@ -44,14 +53,11 @@ func (r Registries) resolver() (remotes.Resolver, error) {
 		docker.WithAuthClient(&http.Client{Transport: transport{base, maxToken}}),
 		docker.WithAuthCreds(func(host string) (string, string, error) { return credentials(file, host) }),
 	)
-	return docker.NewResolver(docker.ResolverOptions{
-		Headers: http.Header{"User-Agent": {"berth"}},
-		Hosts: docker.ConfigureDefaultRegistries(
-			docker.WithClient(&http.Client{Transport: transport{base, 0}}),
-			docker.WithPlainHTTP(r.plain),
-			docker.WithAuthorizer(auth),
-		),
-	}), nil
+	return docker.ConfigureDefaultRegistries(
+		docker.WithClient(&http.Client{Transport: transport{base, 0}}),
+		docker.WithPlainHTTP(r.plain),
+		docker.WithAuthorizer(auth),
+	), nil
 }
 
 // plain tells whether a registry speaks plain HTTP.

@@ -45,7 +45,12 @@ func (s *Store) Base(ctx context.Context, ref string) (Base, error) {
 	defer s.bases.mu.Unlock()
 	b, known := s.bases.known[id]
 	if !known {
-		if b, err = s.makeBase(ctx, id, parent); err != nil {
+		b, err = s.makeBase(ctx, id, parent)
+		if lazily, ok := s.lazyBaseOf(parent); ok && errdefs.IsNotFound(err) {
+			s.bases.uses[lazily.ID]++
+			return lazily, nil
+		}
+		if err != nil {
 			return Base{}, fmt.Errorf("find the layers of image %s: %w", rec.Name, err)
 		}
 		s.bases.known[id] = b
@@ -106,6 +111,7 @@ func (s *Store) Taken() {
 	s.bases.mu.Lock()
 	s.bases.taken = true
 	s.bases.mu.Unlock()
+	s.releaseLazies()
 	s.Collect()
 }
 
@@ -119,6 +125,10 @@ func (s *Store) Release(id string) {
 	}
 	orphan := last && !s.bases.named[id]
 	s.bases.mu.Unlock()
+	if strings.HasPrefix(id, lazyPrefix) {
+		s.releaseLazy(id)
+		return
+	}
 	if orphan {
 		s.Collect()
 	}

@@ -58,9 +58,11 @@ type Store struct {
 	last    lastPulls
 	bases   bases
 
-	collect chan struct{} // asks for a collection; holds at most one request
+	collect chan struct{}   // asks for a collection; holds at most one request
+	running context.Context // ends with Close
 	stop    context.CancelFunc
 	stopped chan struct{}
+	lazy    lazies
 }
 
 // bases are what containers run on.
@@ -132,9 +134,8 @@ func Open(ctx context.Context, dir string, reg Registries, log *slog.Logger) (_ 
 	if err := s.doubt(ctx); err != nil {
 		return nil, err
 	}
-	run, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	go s.collector(run)
+	s.running, s.stop = context.WithCancel(context.Background())
+	go s.collector(s.running)
 	s.Collect()
 	return s, nil
 }
@@ -193,6 +194,7 @@ func (s *Store) doubt(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.stop()
 	<-s.stopped
+	s.lazy.work.Wait()
 	return s.close()
 }
 

@@ -9,11 +9,14 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 )
 
 // ErrNone says that there is no process that has mounts.
@@ -26,7 +29,12 @@ type Client struct{ http *http.Client }
 func NewClient(dir string) *Client {
 	var d net.Dialer
 	return &Client{&http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return d.DialContext(ctx, "unix", filepath.Join(dir, socketName))
+		path, release, err := socketIn(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		return d.DialContext(ctx, "unix", path)
 	}}}}
 }
 
@@ -68,10 +76,42 @@ func (c *Client) Alive(ctx context.Context) error {
 	return err
 }
 
-// End unmounts all and ends the process.
+// endTime is how long a process may take to be gone that was told to end.
+const endTime = 10 * time.Second
+
+// End unmounts all and ends the process. It is gone when End returns.
 func (c *Client) End(ctx context.Context) error {
-	_, err := c.do(ctx, http.MethodPost, "/end", nil)
-	return err
+	said, err := c.do(ctx, http.MethodGet, "/pid", nil)
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(string(said))
+	if err != nil {
+		return err
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	if _, err := c.do(ctx, http.MethodPost, "/end", nil); err != nil {
+		return err
+	}
+	if pid == os.Getpid() {
+		return nil // as in tests
+	}
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(endTime.Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return fmt.Errorf("wait for the end of process %d: %w", pid, err)
+		case n == 0:
+			return fmt.Errorf("process %d was told to end, and has not within %s", pid, endTime)
+		default:
+			return nil
+		}
+	}
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]byte, error) {

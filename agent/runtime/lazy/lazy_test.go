@@ -83,8 +83,7 @@ func served(t *testing.T, blob []byte, toc digest.Digest) (dir string, read *cou
 	read = &counted{ReaderAt: bytes.NewReader(blob)}
 	listening := make(chan struct{})
 	go func() {
-		close(listening)
-		done <- Serve(ctx, root, func(Mount) (io.ReaderAt, error) { return read, nil }, slog.New(slog.NewTextHandler(t.Output(), nil)))
+		done <- Serve(ctx, root, func(Mount) (Blob, error) { return read, nil }, func() { close(listening) }, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	}()
 	<-listening
 	t.Cleanup(func() {
@@ -97,13 +96,8 @@ func served(t *testing.T, blob []byte, toc digest.Digest) (dir string, read *cou
 		}
 	})
 	c, m = NewClient(root), Mount{Digest: digest.FromBytes(blob), Size: int64(len(blob)), TOC: toc}
-	for {
-		if err := c.Mount(t.Context(), m); !errors.Is(err, ErrNone) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			break
-		}
+	if err := c.Mount(t.Context(), m); err != nil {
+		t.Fatal(err)
 	}
 	return Dir(root, m.Digest), read, c, m
 }

@@ -39,8 +39,11 @@ type Mount struct {
 // Dir is where a layer is mounted, below the process's directory.
 func Dir(root string, layer digest.Digest) string { return filepath.Join(root, layer.Encoded()) }
 
+// Blob is a layer's, read in parts.
+type Blob = io.ReaderAt
+
 // Opener opens a blob. Reads of it may be far apart in time.
-type Opener func(m Mount) (io.ReaderAt, error)
+type Opener func(m Mount) (Blob, error)
 
 // server is the process that has the mounts.
 type server struct {
@@ -55,10 +58,15 @@ type server struct {
 }
 
 // Serve mounts and unmounts layers below a directory as it is told over the
-// socket there, until it is told to end or ctx ends; that unmounts all.
-func Serve(ctx context.Context, dir string, open Opener, log *slog.Logger) error {
+// socket there, until it is told to end or ctx ends; that unmounts all. It calls
+// ready when it listens.
+func Serve(ctx context.Context, dir string, open Opener, ready func(), log *slog.Logger) error {
 	s := &server{dir: dir, open: open, log: log, pieces: newPieces(keepPieces), ended: make(chan struct{}), mounts: map[digest.Digest]*fuse.Server{}}
-	socket := filepath.Join(dir, socketName)
+	socket, release, err := socketIn(dir)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -69,11 +77,13 @@ func Serve(ctx context.Context, dir string, open Opener, log *slog.Logger) error
 	if err := os.Chmod(socket, 0o600); err != nil {
 		return err
 	}
+	ready()
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /mounts/{digest}", s.mount)
 	mux.HandleFunc("DELETE /mounts/{digest}", s.unmount)
 	mux.HandleFunc("GET /mounts", s.list)
 	mux.HandleFunc("GET /alive", s.alive)
+	mux.HandleFunc("GET /pid", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
 	mux.HandleFunc("POST /end", func(w http.ResponseWriter, _ *http.Request) {
 		s.unmountAll()
 		close(s.ended)
@@ -92,6 +102,16 @@ func Serve(ctx context.Context, dir string, open Opener, log *slog.Logger) error
 	}
 	s.unmountAll()
 	return err
+}
+
+// socketIn is the socket's path in a directory, made short: the kernel takes no
+// path of a socket that is longer than 107 bytes.
+func socketIn(dir string) (path string, release func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/%s", f.Fd(), socketName), func() { f.Close() }, nil
 }
 
 func (s *server) unmountAll() {
