@@ -46,8 +46,8 @@ require (
 )
 
 require (
-	github.com/containerd/stargz-snapshotter/estargz v0.18.2 // indirect
-	github.com/hanwen/go-fuse/v2 v2.9.0 // indirect
+	github.com/containerd/stargz-snapshotter/estargz v0.18.2
+	github.com/hanwen/go-fuse/v2 v2.9.0
 	github.com/vbatts/tar-split v0.12.2 // indirect
 )
 

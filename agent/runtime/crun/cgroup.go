@@ -359,8 +359,16 @@ func (c *cgroups) holds(path string, pid int) bool {
 }
 
 // kill ends all processes in the cgroup path and below, and returns when they
-// are gone.
+// are gone. None can be put there afterwards: the cgroup is to be removed.
 func (c *cgroups) kill(path string) error {
+	// On a busy host, a fork bomb makes processes as fast as they are ended.
+	for _, root := range c.trees() {
+		if file := filepath.Join(root, path, "pids.max"); exists(file) {
+			if err := writeFile(file, "0"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("keep processes from being made: %w", err)
+			}
+		}
+	}
 	// Those killed may have made others meanwhile, so look again until none is
 	// left. Each round ends all it saw.
 	for round := range 100 {

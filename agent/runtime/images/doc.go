@@ -26,10 +26,11 @@
 //
 // Nothing that comes is trusted. Manifests, configs, tokens, layers, files and
 // their sizes have bounds; blobs are held to their digests; archive.Apply keeps
-// files inside of their layer, and marks of overlays don't come through. eStargz
-// layers are pulled whole, as the gzip that they are: the process that serves
-// files of a layer still to come must live as long as the containers do, and this
-// one does not.
+// files inside of their layer, and marks of overlays don't come through.
+//
+// Images of eStargz layers may be used before those are there (lazy.go): their
+// files are shown by a process that outlives this one (package lazy), and the
+// layers come behind. A base is then of the mounts, until nobody runs on it.
 //
 // Tend removes images when the disk fills. It is given the images of all tasks,
 // and asks for them while nobody can pull the one that it looks at. Order of
