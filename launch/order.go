@@ -139,7 +139,7 @@ func PortRange(text string) (first, last int32, err error) {
 func (o *Order) demand(provider string, seed uint64) *place.Demand {
 	sample := &state.Task{CPU: o.CPU, Memory: o.Memory, Containers: o.containers()}
 	d := &place.Demand{
-		Arch: Architecture(o.Definition), HostKernel: o.hostKernel(), Attributes: o.Definition.Spec.V.RequiresAttributes, Group: o.Group, Distinct: o.Distinct,
+		Arch: o.architecture(), HostKernel: o.hostKernel(), Attributes: o.Definition.Spec.V.RequiresAttributes, Group: o.Group, Distinct: o.Distinct,
 		Members: o.members(), Provider: provider, Strategy: o.Strategy, Seed: seed,
 	}
 	d.CPU, d.Memory = sample.Reserves()
@@ -186,10 +186,16 @@ func (o *Order) hostKernel() string {
 	return state.HostKernel(&o.Definition.Spec.V)
 }
 
-// Architecture is the CPU architecture that a definition's tasks need.
-func Architecture(d *state.TaskDefinition) string {
-	if p := d.Spec.V.RuntimePlatform; p != nil && p.CpuArchitecture != "" {
+// architecture is the CPU architecture that the order's tasks need. On container
+// instances a definition that names none has no need: what its image runs on is
+// for it to know (Amazon ECS Developer Guide, task definition parameters for
+// Amazon EC2, "CPU architecture").
+func (o *Order) architecture() string {
+	if p := o.Definition.Spec.V.RuntimePlatform; p != nil && p.CpuArchitecture != "" {
 		return string(p.CpuArchitecture)
+	}
+	if o.OnInstances() {
+		return ""
 	}
 	return string(types.CPUArchitectureX8664)
 }

@@ -55,7 +55,7 @@ func (l *Launcher) PlaceOn(tx *store.Tx, o *Order, instance *state.ContainerInst
 func (l *Launcher) placeFargate(tx *store.Tx, o *Order, i int, provider string) (*state.Task, *place.Refusal) {
 	began, taskID := l.Now(), id.Hex(16)
 	seed, places := taskSeed(taskID), store.Places(tx)
-	request := place.Request{CPU: o.CPU, Memory: o.Memory, Arch: Architecture(o.Definition), HostKernel: o.hostKernel()}
+	request := place.Request{CPU: o.CPU, Memory: o.Memory, Arch: o.architecture(), HostKernel: o.hostKernel()}
 	var refusal *place.Refusal
 	for _, subnet := range o.subnets(i, seed) {
 		request.Zone = subnet.Zone
@@ -93,7 +93,7 @@ func (o *Order) subnets(i int, seed uint64) []*state.Subnet {
 // placeOn puts a task on a container instance that can run it.
 func (l *Launcher) placeOn(tx *store.Tx, o *Order, d *place.Demand, offer *place.Offer, taskID string, began time.Time) (*state.Task, *place.Refusal) {
 	task := l.newTask(o, taskID, d.Provider)
-	task.Runtime = offer.Node.Runtime
+	task.Runtime, task.Arch = offer.Node.Runtime, offer.Node.Arch
 	task.Node, task.ContainerInstance, task.Zone = offer.Node.ID, offer.Instance.ID, place.Attribute(offer.Instance, place.ZoneAttribute)
 	if o.Mode() == types.NetworkModeAwsvpc {
 		at := slices.IndexFunc(o.Network.Subnets, func(n *state.Subnet) bool { return slices.Contains(offer.Node.Zones, n.Zone) })
@@ -128,7 +128,7 @@ func (l *Launcher) newTask(o *Order, taskID, provider string) *state.Task {
 		Scope: o.Scope, Cluster: o.Cluster.Name, ID: taskID,
 		Family: o.Definition.Family, Revision: o.Definition.Revision, LaunchType: o.Launch, NetworkMode: o.Mode(), CapacityProvider: provider,
 		Group: o.Group, StartedBy: o.StartedBy, Service: o.Service, Deployment: o.Deployment, Tags: o.Tags,
-		CPU: o.CPU, Memory: o.Memory, Arch: Architecture(o.Definition),
+		CPU: o.CPU, Memory: o.Memory, Arch: o.architecture(),
 		Desired: state.Running, Last: state.Provisioning, Health: types.HealthStatusUnknown, Version: 1, CreatedAt: l.Now(),
 	}
 	if !o.OnInstances() {
