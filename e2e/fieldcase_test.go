@@ -56,12 +56,12 @@ var fieldKeys = map[string]bool{
 	"call": true, "answers": false, "sees": true,
 }
 
-// fieldCases reads testdata/fields.
-func fieldCases(t *testing.T) []*fieldCase {
+// fieldCases reads the cases of a folder of testdata.
+func fieldCases(t *testing.T, folder string) []*fieldCase {
 	t.Helper()
-	files, err := filepath.Glob("testdata/fields/*.txt")
+	files, err := filepath.Glob("testdata/" + folder + "/*.txt")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("the field cases are %v, %v", files, err)
+		t.Fatalf("the cases of %s are %v, %v", folder, files, err)
 	}
 	var cases []*fieldCase
 	for _, path := range files {
@@ -317,7 +317,7 @@ func TestFieldsHaveCases(t *testing.T) {
 		}
 	}
 	shown := map[string]bool{}
-	for _, c := range fieldCases(t) {
+	for _, c := range fieldCases(t, "fields") {
 		set := map[string]bool{}
 		for _, r := range c.requests(t) {
 			setIn(r.op, r.body, maps, func(path string) {
