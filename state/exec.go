@@ -17,9 +17,14 @@ type ExecSession struct {
 	By        string // ARN of who asked
 	From      string // their address
 	// Log is where its transcript goes; nil is nowhere.
-	Log       *LogTarget
+	Log *LogTarget
+	// Object is where it goes besides, when the session has ended; nil is nowhere.
+	Object    *ObjectTarget
 	CreatedAt time.Time
 }
+
+// ObjectTarget is an object of an account's bucket that is to be.
+type ObjectTarget struct{ Bucket, Key string }
 
 // ExecRequest is what a node is told to run a command.
 type ExecRequest struct {

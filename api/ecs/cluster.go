@@ -225,6 +225,8 @@ func checkClusterConfiguration(in *types.ClusterConfiguration) error {
 	case override && (e.LogConfiguration == nil ||
 		aws.ToString(e.LogConfiguration.CloudWatchLogGroupName) == "" && aws.ToString(e.LogConfiguration.S3BucketName) == ""):
 		return invalid("A CloudWatch log group name or S3 bucket name must be specified when overriding the default log configuration.")
+	case override && aws.ToString(e.LogConfiguration.S3KeyPrefix) != "" && aws.ToString(e.LogConfiguration.S3BucketName) == "":
+		return invalid("An S3 bucket name must be specified when an S3 key prefix is.")
 	}
 	return nil
 }

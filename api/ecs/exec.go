@@ -2,6 +2,7 @@ package ecs
 
 import (
 	"context"
+	"path"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -59,9 +60,10 @@ func (s *Service) ExecuteCommand(ctx context.Context, in *ecs.ExecuteCommandInpu
 	if err != nil {
 		return nil, err
 	}
+	sessionID := "ecs-execute-command-0" + id.Hex(8)
 	session := state.ExecSession{
-		Scope: t.Scope, ID: "ecs-execute-command-0" + id.Hex(8), Cluster: t.Cluster, TaskID: t.ID, Task: t.ARN(), Container: c.Name,
-		RuntimeID: c.RuntimeID, Node: t.Node, Command: *in.Command, By: caller.ARN, From: caller.SourceIP, Log: target, CreatedAt: s.now(),
+		Scope: t.Scope, ID: sessionID, Cluster: t.Cluster, TaskID: t.ID, Task: t.ARN(), Container: c.Name,
+		RuntimeID: c.RuntimeID, Node: t.Node, Command: *in.Command, By: caller.ARN, From: caller.SourceIP, Log: target, Object: execObject(cluster, sessionID), CreatedAt: s.now(),
 	}
 	if target != nil {
 		target.Stream = session.ID
@@ -105,6 +107,21 @@ func execContainer(t *state.Task, name string) (*state.Container, error) {
 	return nil, invalid("The container %s was not found in the task.", name)
 }
 
+// execObject is the object that the transcript of a session goes to by the
+// cluster's configuration: the session's ID under the prefix, as Session Manager
+// names it (AWS Systems Manager User Guide, "Logging session data using Amazon S3").
+func execObject(cluster *state.Cluster, session string) *state.ObjectTarget {
+	c := cluster.Spec.V.Configuration
+	if c == nil || c.ExecuteCommandConfiguration == nil || c.ExecuteCommandConfiguration.Logging != types.ExecuteCommandLoggingOverride {
+		return nil
+	}
+	l := c.ExecuteCommandConfiguration.LogConfiguration
+	if l == nil || aws.ToString(l.S3BucketName) == "" {
+		return nil
+	}
+	return &state.ObjectTarget{Bucket: *l.S3BucketName, Key: path.Join(strings.TrimPrefix(aws.ToString(l.S3KeyPrefix), "/"), session+".log")}
+}
+
 // execLog is where the transcript of a session goes by the cluster's
 // configuration, but for its stream: to the container's own log group by
 // default, to that of the configuration with OVERRIDE, nowhere with NONE or where
@@ -119,6 +136,9 @@ func execLog(v store.View, cluster *state.Cluster, t *state.Task, container stri
 	case types.ExecuteCommandLoggingNone:
 		return nil, nil
 	case types.ExecuteCommandLoggingOverride:
+		if aws.ToString(e.LogConfiguration.CloudWatchLogGroupName) == "" {
+			return nil, nil
+		}
 		return &state.LogTarget{Scope: t.Scope, Group: aws.ToString(e.LogConfiguration.CloudWatchLogGroupName)}, nil
 	}
 	def, ok := store.TaskDefinitions.Get(v, t.Scope.Key(state.RevisionID(t.Family, t.Revision)))

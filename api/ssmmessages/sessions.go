@@ -28,11 +28,21 @@ type Transcripts interface {
 	Put(ctx context.Context, t state.LogTarget, source string, events []state.LogEvent, next int64) error
 }
 
+// Objects keeps what sessions print in an account's buckets.
+type Objects interface {
+	// Check says why nothing can be put into a bucket.
+	Check(account, bucket string) error
+	// Begin begins an object, which is there when it was closed, or the process
+	// ended.
+	Begin(account, bucket, key string) (io.WriteCloser, error)
+}
+
 // Config is what Sessions need. All fields must be set.
 type Config struct {
 	// Node finds the node of an ID, if it can be reached now.
 	Node        func(id string) (Node, bool)
 	Transcripts Transcripts
+	Objects     Objects
 	Log         *slog.Logger
 }
 
@@ -125,6 +135,11 @@ func (s *Sessions) Reachable(node string) bool {
 func (s *Sessions) Open(ctx context.Context, e state.ExecSession) (token string, err error) {
 	if e.Log != nil {
 		if err := s.cfg.Transcripts.Open(ctx, *e.Log); err != nil {
+			return "", err
+		}
+	}
+	if e.Object != nil {
+		if err := s.cfg.Objects.Check(e.Account, e.Object.Bucket); err != nil {
 			return "", err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ type transcript struct {
 	target *state.LogTarget
 	source string
 	failed func(error)
+	object io.WriteCloser // or nil
 
 	mu    sync.Mutex
 	line  strings.Builder // that has no end yet
@@ -37,9 +39,15 @@ const (
 )
 
 func (n *session) newTranscript() *transcript {
-	return &transcript{to: n.all.cfg.Transcripts, target: n.Log, source: n.ID, failed: func(err error) {
+	t := &transcript{to: n.all.cfg.Transcripts, target: n.Log, source: n.ID, failed: func(err error) {
 		n.end(fmt.Errorf("The session ended because its transcript could not be written: %w", err))
 	}}
+	if n.Object != nil {
+		if t.object, t.err = n.all.cfg.Objects.Begin(n.Account, n.Object.Bucket, n.Object.Key); t.err != nil {
+			t.failed(t.err)
+		}
+	}
+	return t
 }
 
 // say adds a line of the session's own.
@@ -49,6 +57,9 @@ func (t *transcript) say(format string, args ...any) {
 
 // Write takes output. It is kept within batchTime, or the session ends.
 func (t *transcript) Write(p []byte) (int, error) {
+	if err := t.append(p); err != nil {
+		return 0, err
+	}
 	if t.target == nil {
 		return len(p), nil
 	}
@@ -83,6 +94,22 @@ func (t *transcript) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// append adds output to the object.
+func (t *transcript) append(p []byte) error {
+	if t.object == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err == nil {
+		if _, err := t.object.Write(p); err != nil {
+			t.err = fmt.Errorf("write the transcript of session %s: %w", t.source, err)
+			t.failed(err)
+		}
+	}
+	return t.err
 }
 
 // endLine puts the line with the others. Empty ones, which are no log events,
@@ -122,8 +149,17 @@ func (t *transcript) flush() {
 
 // close hands on all that is left.
 func (t *transcript) close() error {
+	if t.object != nil {
+		if err := t.object.Close(); err != nil {
+			t.mu.Lock()
+			t.err = fmt.Errorf("write the transcript of session %s: %w", t.source, err)
+			t.mu.Unlock()
+		}
+	}
 	if t.target == nil {
-		return nil
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.err
 	}
 	t.mu.Lock()
 	t.endLine()

@@ -146,7 +146,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read where the last start listened: %w (remove that file: it is written at each start)", err)
 	}
-	for _, part := range []string{"store", "logs", "blobs", "metrics", "runtime", "node"} {
+	for _, part := range []string{"store", "logs", "blobs", "metrics", "runtime", "node", "sessions"} {
 		if err := b.instance.MakePrivate(part); err != nil {
 			return nil, err
 		}
@@ -168,7 +168,9 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	b.openSessions()
+	if err := b.openSessions(); err != nil {
+		return nil, err
+	}
 	b.reaper = control.New("reaper", b.store, reaper.New(b.store, time.Now, cfg.StoppedRetention), reaper.On(), b.log)
 	keeper := services.New(b.store, b.launcher, time.Now)
 	b.services = control.New("services", b.store, keeper, keeper.On(), b.log)
@@ -260,13 +262,18 @@ func (b *berth) openNode(ctx context.Context) error {
 }
 
 // openSessions makes what carries ECS Exec's commands to this host.
-func (b *berth) openSessions() {
+func (b *berth) openSessions() error {
+	objects, err := s3.OpenSpool(b.blobs, b.instance.Path("sessions"), b.log.With("part", "sessions"))
+	if err != nil {
+		return err
+	}
 	node := exec.New(b.runtime)
 	b.sessions = ssmmessages.New(ssmmessages.Config{
 		Node:        func(id string) (ssmmessages.Node, bool) { return node, id == b.node.ID },
-		Transcripts: logs.NewSink(b.logs), Log: b.log.With("part", "sessions"),
+		Transcripts: logs.NewSink(b.logs), Objects: objects, Log: b.log.With("part", "sessions"),
 	})
 	b.closer = append(b.closer, b.sessions.Close)
+	return nil
 }
 
 // route sends those who come with a session's token to the sessions, all others
