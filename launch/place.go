@@ -20,6 +20,9 @@ type Launcher struct {
 	// PublicPool is where tasks with assignPublicIp get their address from.
 	PublicPool netip.Prefix
 	Now        func() time.Time
+	// SpotFallback gives tasks of FARGATE_SPOT the capacity of FARGATE while Spot
+	// capacity is not to be had. AWS never does that.
+	SpotFallback bool
 }
 
 // Place finds the i-th task of an order a place and writes it into the
@@ -27,6 +30,10 @@ type Launcher struct {
 // with a launch type.
 func (l *Launcher) Place(tx *store.Tx, o *Order, i int, provider string) (*state.Task, *place.Refusal) {
 	if !o.OnInstances() {
+		provider, no := l.fromSpot(tx, provider)
+		if no != nil {
+			return nil, no
+		}
 		return l.placeFargate(tx, o, i, provider)
 	}
 	began, taskID := l.Now(), id.Hex(16)

@@ -1,13 +1,15 @@
 // Package local is the door between a running Berth and the commands on the
 // same host: HTTP on a unix socket in the data directory, which only its owner
 // can open. It has what AWS's APIs have no word for: health, images that don't
-// come from a registry, and the end of the instance.
+// come from a registry, Spot capacity that is taken back, and the end of the
+// instance.
 //
 // It owns the wire form, both ends. It knows no part of Berth: the server is
 // given functions.
 package local
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,12 +85,21 @@ type Image struct {
 	Created time.Time
 }
 
+// Interruption says whose Spot capacity is taken back: one task's, by ARN, or a
+// cluster's; and for how long nobody else gets any.
+type Interruption struct {
+	Task, Cluster string
+	ClosedFor     time.Duration
+}
+
 // Server answers on the socket.
 type Server struct {
 	Status      func(ctx context.Context) (Status, error)
 	ImportImage func(ctx context.Context, r io.Reader, ref string) ([]Image, error)
 	ListImages  func(ctx context.Context) ([]Image, error)
 	RemoveImage func(ctx context.Context, ref string) error
+	// Interrupt takes Spot capacity back from tasks, and returns their ARNs.
+	Interrupt func(ctx context.Context, in Interruption) ([]string, error)
 	// Down stops all tasks, removes everything from the host and ends Berth.
 	Down func(ctx context.Context) error
 }
@@ -143,6 +154,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer, err = s.ImportImage(ctx, r.Body, r.URL.Query().Get("ref"))
 	case "DELETE /images":
 		err = s.RemoveImage(ctx, r.URL.Query().Get("ref"))
+	case "POST /spot/interrupt":
+		var in Interruption
+		if err = json.NewDecoder(r.Body).Decode(&in); err == nil {
+			answer, err = s.Interrupt(ctx, in)
+		}
 	case "POST /down":
 		err = s.Down(ctx)
 	default:
@@ -201,6 +217,17 @@ func (c *Client) ImportImage(ctx context.Context, r io.Reader, ref string) ([]Im
 // RemoveImage removes an image's name.
 func (c *Client) RemoveImage(ctx context.Context, ref string) error {
 	return c.do(ctx, "DELETE", "/images?ref="+url.QueryEscape(ref), nil, nil)
+}
+
+// Interrupt takes Spot capacity back, and returns the ARNs of the tasks that lose
+// it.
+func (c *Client) Interrupt(ctx context.Context, in Interruption) ([]string, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	var arns []string
+	return arns, c.do(ctx, "POST", "/spot/interrupt", bytes.NewReader(body), &arns)
 }
 
 // Down ends Berth and everything it runs.

@@ -26,6 +26,7 @@ const (
 	NoGPU         = "RESOURCE:GPU"
 	NoPorts       = "RESOURCE:PORTS"
 	NoENI         = "RESOURCE:ENI"
+	NoSpot        = "CAPACITY" // Berth's own: in a failure's detail alone
 	EmptyProvider = "EMPTY CAPACITY PROVIDER"
 )
 

@@ -28,6 +28,7 @@
 //	Deployment      the rest                                control/services
 //	CapacityProvider all                                    api/ecs
 //	AccountSetting  all                                     api/ecs
+//	Spot            all                                     launch, for who asks for an interruption
 //	TaskSet         all but Stability                       api/ecs
 //	TaskSet         Stability                               control/services
 //	Node            all but LastSeen, Status                control/nodes at registration

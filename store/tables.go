@@ -23,6 +23,7 @@ var (
 	AccountSettings   = newTable("ecs/account-setting", (*state.AccountSetting).Key)
 	Grants            = newTable("api/grant", (*state.Grant).Key)
 	Nodes             = newTable("berth/node", (*state.Node).Key, NodesDown)
+	Spots             = newTable("berth/spot", (*state.Spot).Key)
 	Changes           = newTable("berth/change", (*state.ChangeSet).Key)
 
 	VPCs             = newTable("ec2/vpc", (*state.VPC).Key)
@@ -67,6 +68,6 @@ var (
 
 // tables are all descriptors by name.
 var tables = named(
-	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Services.d, ServiceEvents.d, Revisions.d, Deployments.d, TaskSets.d, CapacityProviders.d, AccountSettings.d, Grants.d, Changes.d, Nodes.d,
+	Clusters.d, Families.d, TaskDefinitions.d, Tasks.d, Instances.d, Services.d, ServiceEvents.d, Revisions.d, Deployments.d, TaskSets.d, CapacityProviders.d, AccountSettings.d, Grants.d, Changes.d, Spots.d, Nodes.d,
 	VPCs.d, Subnets.d, InternetGateways.d, RouteTables.d, SecurityGroups.d, ENIs.d, Addresses.d,
 )

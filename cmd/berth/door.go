@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth/berth/agent/runtime"
 	"github.com/berth/berth/control"
+	"github.com/berth/berth/launch"
 	"github.com/berth/berth/local"
 	"github.com/berth/berth/state"
 	"github.com/berth/berth/store"
@@ -29,6 +30,9 @@ func (b *berth) door() *local.Server {
 		},
 		ListImages:  func(ctx context.Context) ([]local.Image, error) { return localImages(b.runtime.ListImages(ctx)) },
 		RemoveImage: b.runtime.RemoveImage,
+		Interrupt: func(ctx context.Context, in local.Interruption) ([]string, error) {
+			return b.launcher.Interrupt(ctx, b.store, launch.Interruption(in))
+		},
 		Down: func(ctx context.Context) error {
 			err := b.down(ctx)
 			if err == nil {

@@ -34,6 +34,7 @@ type commands struct {
 	Stop cli.Stop `cmd:"" help:"Stop tasks."`
 	Why  cli.Why  `cmd:"" help:"Say why a task waits or stopped."`
 
+	Spot cli.Spot `cmd:"" help:"Capacity of FARGATE_SPOT."`
 	Node cli.Node `cmd:"" help:"Make this host a container instance of a cluster, for tasks of launch type EC2."`
 
 	LazyLayers lazyLayers `cmd:"" hidden:"" help:"Have the mounts of layers that are still to come. Berth starts it."`

@@ -65,13 +65,14 @@ type Config struct {
 	PublicPool       netip.Prefix // zero: the instance's own part of loopback
 	Verify           bool
 	StoppedRetention time.Duration
+	SpotFallback     bool   // FARGATE_SPOT on FARGATE's capacity while its own is not to be had
 	Runtime          string // OCI runtime of container instances; empty: the host's own
 	FargateRuntime   string // that of Fargate tasks
 	GPUDir           string // where GPUs' device files are
 	MetadataFiles    bool   // for containers of container instances
 	PullBehavior     agent.PullBehavior
 	Registries       images.Registries
-	LazyLayers       []string // see crun.Config
+	LazyLayers       []string   // see crun.Config
 	ImageGC          *images.GC // nil: images are never removed to make room
 	Log              *slog.Logger
 }
@@ -154,7 +155,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	if !b.cfg.PublicPool.IsValid() {
 		b.cfg.PublicPool = netip.MustParsePrefix(b.instance.PublicPool())
 	}
-	b.launcher = &launch.Launcher{PublicPool: b.cfg.PublicPool, Now: time.Now}
+	b.launcher = &launch.Launcher{PublicPool: b.cfg.PublicPool, Now: time.Now, SpotFallback: cfg.SpotFallback}
 	if err := b.openStore(ctx); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ type up struct {
 	Runtime           string        `help:"OCI runtime of tasks on container instances: a program, or its name in PATH, like crun, runc or runsc (gVisor). By default crun or, where there is none, runc." placeholder:"PROGRAM"`
 	FargateRuntime    string        `name:"fargate-runtime" help:"OCI runtime of Fargate tasks, in the same way. runsc gives each container a kernel of its own." placeholder:"PROGRAM"`
 	GPUDir            string        `name:"gpu-dir" default:"/dev" help:"Where the device files of the host's GPUs are (${default}): nvidia0, nvidia1, …" placeholder:"DIR"`
+	SpotFallback      bool          `name:"spot-fallback" help:"Give tasks of FARGATE_SPOT the capacity of FARGATE while Spot capacity is not to be had ('berth spot interrupt --closed-for'). AWS never does that."`
 	StoppedRetention  time.Duration `name:"stopped-retention" default:"1h" help:"How long STOPPED tasks stay visible (${default})." placeholder:"DURATION"`
 	LogLevel          slog.Level    `name:"log-level" default:"info" help:"debug, info, warn or error (${default})." placeholder:"LEVEL"`
 	Detach            bool          `help:"Go to the background once ready. Output goes to berth.log in the data directory."`
@@ -91,7 +92,7 @@ func (u *up) config(dir string) (Config, error) {
 		DataDir: dir, Listen: u.Listen, Account: u.AccountID, Region: u.Region,
 		CPUOvercommit: u.CPUOvercommit, MemoryOvercommit: u.MemoryOvercommit,
 		GPUDir: u.GPUDir, Runtime: u.Runtime, FargateRuntime: u.FargateRuntime,
-		Verify: u.Credentials == "verify", StoppedRetention: u.StoppedRetention, MetadataFiles: u.ContainerMetadata,
+		Verify: u.Credentials == "verify", StoppedRetention: u.StoppedRetention, SpotFallback: u.SpotFallback, MetadataFiles: u.ContainerMetadata,
 	}
 	if u.LazyImages {
 		var err error
