@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 	"syscall"
 
@@ -23,6 +24,8 @@ import (
 const (
 	// maxEntries is how many files a layer may have.
 	maxEntries = 2_000_000
+	// maxDepth is how many directories deep a file of a layer may lie.
+	maxDepth = 256
 	// maxWindow is how much memory a zstd layer may ask for, in bytes: what
 	// `zstd --long=27` makes, the most that zstd itself reads unasked.
 	maxWindow = 128 << 20
@@ -119,6 +122,10 @@ func untar(ctx context.Context, mounts []mount.Mount, r io.Reader, room int64) e
 	filter := archive.WithFilter(func(h *tar.Header) (bool, error) {
 		if entries++; entries > maxEntries {
 			return false, fmt.Errorf("the layer has more than %d files", maxEntries)
+		}
+		// What it costs to look through the path grows with its third power.
+		if strings.Count(path.Clean(h.Name), "/") > maxDepth {
+			return false, fmt.Errorf("a file of the layer lies more than %d directories deep: %.80s…", maxDepth, h.Name)
 		}
 		// A sparse file takes few bytes of the archive and is written in full.
 		if room -= h.Size; room < 0 {

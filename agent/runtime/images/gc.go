@@ -167,8 +167,8 @@ func (s *Store) inUse(ctx context.Context, rec images.Image) bool {
 	if err != nil {
 		return false
 	}
-	id := baseOf(config)
+	lazily := (&lazyBase{Chain: chainOf(config)}).id()
 	s.bases.mu.Lock()
 	defer s.bases.mu.Unlock()
-	return s.bases.uses[id] > 0 || !s.bases.taken
+	return s.bases.uses[baseOf(config)] > 0 || s.bases.uses[lazily] > 0 || !s.bases.taken
 }

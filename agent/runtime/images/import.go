@@ -1,6 +1,7 @@
 package images
 
 import (
+	"archive/tar"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,8 +34,14 @@ func (s *Store) Import(ctx context.Context, r io.Reader, ref string) (_ []runtim
 	defer s.collectAfter(&err)
 	defer done()
 
+	room, err := s.free()
+	if err != nil {
+		return nil, err
+	}
+	counted, stop := countFiles(&limited{r: plain, left: room})
+	defer stop()
 	store := s.db.ContentStore()
-	index, err := archive.ImportIndex(leased, store, plain)
+	index, err := archive.ImportIndex(leased, store, counted)
 	if err != nil {
 		return nil, fmt.Errorf("read the archive, which must be an OCI layout or a docker-archive: %w", err)
 	}
@@ -69,6 +76,27 @@ func (s *Store) Import(ctx context.Context, r io.Reader, ref string) (_ []runtim
 		had = append(had, img)
 	}
 	return had, nil
+}
+
+// maxFiles is how many files an archive may have, whose names are all held in
+// memory: more than any image has blobs.
+const maxFiles = 10_000
+
+// countFiles ends an archive that has too many files.
+func countFiles(r io.Reader) (_ io.Reader, stop func()) {
+	seen, copied := io.Pipe()
+	go func() {
+		files := tar.NewReader(seen)
+		for range maxFiles {
+			if _, err := files.Next(); err != nil {
+				// Whatever is wrong with it, who reads it sees that too.
+				io.Copy(io.Discard, seen)
+				return
+			}
+		}
+		seen.CloseWithError(fmt.Errorf("it has more than %d files", maxFiles))
+	}()
+	return io.TeeReader(r, copied), func() { copied.Close() }
 }
 
 type named struct {

@@ -2,6 +2,7 @@ package images
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -244,5 +246,27 @@ func TestLayersWithoutRoom(t *testing.T) {
 	var buf [64]byte
 	if _, err := count.Read(buf[:]); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a long stream: %v", err)
+	}
+}
+
+// Archives and paths have bounds, so that what they cost has.
+func TestBounds(t *testing.T) {
+	s := newStore(t, Registries{})
+	var many []file
+	for i := range maxFiles + 1 {
+		many = append(many, reg(fmt.Sprint("f", i), ""))
+	}
+	if _, err := s.Import(t.Context(), bytes.NewReader(archived(t, many...)), "many:1"); err == nil || !strings.Contains(err.Error(), "more than 10000 files") {
+		t.Errorf("an archive of many files: %v", err)
+	}
+	w := newWorld(t)
+	store := newStore(t, Registries{})
+	for depth, ok := range map[int]bool{maxDepth - 1: true, maxDepth + 1: false, 1500: false} {
+		ref := w.push(t, fmt.Sprintf("deep:%d", depth), newImage(t, gzipped(t, reg(strings.Repeat("d/", depth)+"f", "x"))))
+		began := time.Now()
+		if _, err := store.Pull(t.Context(), ref, false); (err == nil) != ok || !ok && !strings.Contains(err.Error(), "directories deep") {
+			t.Errorf("a file %d directories deep: %v", depth, err)
+		}
+		t.Logf("%d directories: %s", depth, time.Since(began))
 	}
 }
