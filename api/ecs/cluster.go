@@ -117,6 +117,11 @@ func (s *Service) DeleteCluster(ctx context.Context, in *ecs.DeleteClusterInput)
 		return nil, invalid("Cluster can not be blank.")
 	}
 	out, err := s.changeCluster(ctx, in.Cluster, func(tx *store.Tx, c *state.Cluster) error {
+		for svc := range store.Services.List(tx, c.Scope, c.Name+"/") {
+			if svc.Status != serviceInactive {
+				return &types.ClusterContainsServicesException{Message: aws.String("The Cluster cannot be deleted while Services are active.")}
+			}
+		}
 		for t := range store.Tasks.List(tx, c.Scope, c.Name+"/") {
 			if t.Last != state.Stopped {
 				return &types.ClusterContainsTasksException{Message: aws.String("The Cluster cannot be deleted while Tasks are active.")}

@@ -17,7 +17,11 @@
 //	taskdef*.go    task definitions: register, read, retire, list
 //	validate*.go   the rules that a definition must keep, without the store
 //	size.go        Fargate's CPU and memory matrix
+//	plan.go        what tasks are started from, checked and resolved: tasks', services' and task sets'
 //	task_*.go      tasks: run, stop, describe, list
+//	service_*.go   services: create, update, describe, their revisions and deployments
+//	taskset.go     task sets of services whose deployments others control
+//	grant.go       client tokens
 //	instance*.go   container instances; attribute.go their attributes
 //	exec.go        ExecuteCommand: who may run a command where; sessions are others' business
 //

@@ -21,7 +21,7 @@ type tagged struct {
 	put  func(tx *store.Tx, tags []state.Tag)
 }
 
-// tagged finds a cluster, task or task definition by ARN.
+// tagged finds a resource by ARN.
 func (s *Service) tagged(v store.View, c wire.Caller, ref *string) (tagged, error) {
 	a, err := arn.Parse(aws.ToString(ref))
 	if err != nil {
@@ -96,8 +96,31 @@ func (s *Service) tagged(v store.View, c wire.Caller, ref *string) (tagged, erro
 			changed.Tags = tags
 			store.CapacityProviders.Put(tx, &changed)
 		}}, nil
-	case "service", "task-set":
-		return tagged{}, &types.ResourceNotFoundException{Message: aws.String("The specified " + strings.ReplaceAll(kind, "-", " ") + " does not exist.")}
+	case "service":
+		svc, ok := store.Services.Get(v, scopeOf(c).Key(name))
+		switch {
+		case !strings.Contains(name, "/"):
+			return tagged{}, invalid("Long arn format must be used for tagging operations")
+		case !ok:
+			return tagged{}, &types.ResourceNotFoundException{Message: aws.String("The specified service does not exist.")}
+		case svc.Status != serviceActive:
+			return tagged{}, invalid("The specified service is inactive. Specify an active service and try again.")
+		}
+		return tagged{svc.Tags, func(tx *store.Tx, tags []state.Tag) {
+			changed := *svc
+			changed.Tags = tags
+			store.Services.Put(tx, &changed)
+		}}, nil
+	case "task-set":
+		t, ok := store.TaskSets.Get(v, scopeOf(c).Key(name))
+		if !ok {
+			return tagged{}, &types.ResourceNotFoundException{Message: aws.String("The specified task set does not exist.")}
+		}
+		return tagged{t.Tags, func(tx *store.Tx, tags []state.Tag) {
+			changed := *t
+			changed.Tags = tags
+			store.TaskSets.Put(tx, &changed)
+		}}, nil
 	}
 	return tagged{}, invalid("Invalid identifier: %s has no tags.", *ref)
 }

@@ -136,10 +136,16 @@ func (s *Service) ListTasks(ctx context.Context, in *ecs.ListTasksInput) (*ecs.L
 	if err != nil {
 		return nil, err
 	}
-	group := ""
+	service := ""
 	if in.ServiceName != nil {
-		name := *in.ServiceName
-		group = "service:" + name[strings.LastIndex(name, "/")+1:]
+		svc, err := findService(view, caller, cluster, *in.ServiceName)
+		if err != nil {
+			return nil, err
+		}
+		if svc == nil {
+			return nil, serviceNotFound()
+		}
+		service = svc.Name
 	}
 	instance := ""
 	if in.ContainerInstance != nil {
@@ -158,7 +164,7 @@ func (s *Service) ListTasks(ctx context.Context, in *ecs.ListTasksInput) (*ecs.L
 			(in.Family == nil || t.Family == *in.Family) &&
 			(in.StartedBy == nil || t.StartedBy == *in.StartedBy) &&
 			(in.LaunchType == "" || t.LaunchType == in.LaunchType) &&
-			(group == "" || t.Group == group) &&
+			(service == "" || t.Service == service) &&
 			(instance == "" || t.ContainerInstance == instance) {
 			arns = append(arns, t.ARN())
 		}

@@ -1,14 +1,11 @@
 package ecs
 
 import (
-	"cmp"
 	"context"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
-	"github.com/berth/berth/launch"
 	"github.com/berth/berth/store"
 	"github.com/berth/berth/wire"
 )
@@ -53,26 +50,4 @@ func (s *Service) StartTask(ctx context.Context, in *ecs.StartTaskInput) (*ecs.S
 		return nil
 	})
 	return out, err
-}
-
-// instanceSize works out the size of a task on a container instance, which need
-// have none of its own.
-func (r *run) instanceSize(cpu, memory string) error {
-	var err error
-	if r.CPU, err = cpuUnits(cpu); err != nil {
-		return err
-	}
-	if r.Memory, err = mebibytes(memory); err != nil {
-		return err
-	}
-	if r.CPU != 0 && (r.CPU < minTaskCPU || r.CPU > maxTaskCPU) {
-		return invalid("Invalid 'cpu' setting for task.")
-	}
-	for _, d := range r.Definition.Spec.V.ContainerDefinitions {
-		c := launch.ContainerSize(d, r.Overrides)
-		if r.Memory == 0 && cmp.Or(c.Memory, c.Reservation) == 0 {
-			return invalid("Invalid setting for container '%s'. At least one of 'memory' or 'memoryReservation' must be specified.", aws.ToString(d.Name))
-		}
-	}
-	return nil
 }

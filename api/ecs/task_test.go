@@ -166,35 +166,6 @@ func TestRunTaskRules(t *testing.T) {
 	}
 }
 
-func TestSpread(t *testing.T) {
-	item := func(name string, base, weight int32) types.CapacityProviderStrategyItem {
-		return types.CapacityProviderStrategyItem{CapacityProvider: &name, Base: base, Weight: weight}
-	}
-	both := []string{"FARGATE", "FARGATE_SPOT"}
-	for _, tt := range []struct {
-		strategy []types.CapacityProviderStrategyItem
-		count    int
-		fargate  int
-	}{
-		{[]types.CapacityProviderStrategyItem{item("FARGATE", 0, 1)}, 10, 10},
-		{[]types.CapacityProviderStrategyItem{item("FARGATE", 0, 1), item("FARGATE_SPOT", 0, 4)}, 10, 2},
-		{[]types.CapacityProviderStrategyItem{item("FARGATE", 2, 0), item("FARGATE_SPOT", 0, 1)}, 10, 2},
-		{[]types.CapacityProviderStrategyItem{item("FARGATE", 4, 1), item("FARGATE_SPOT", 0, 1)}, 10, 7},
-		{[]types.CapacityProviderStrategyItem{item("FARGATE_SPOT", 3, 1), item("FARGATE", 0, 0)}, 10, 0},
-	} {
-		got, err := spread(tt.strategy, both, tt.count)
-		n := 0
-		for _, name := range got {
-			if name == "FARGATE" {
-				n++
-			}
-		}
-		if err != nil || len(got) != tt.count || n != tt.fargate {
-			t.Errorf("%+v: %v, %v", tt.strategy, got, err)
-		}
-	}
-}
-
 func TestTaskLife(t *testing.T) {
 	f := newFarm(t, 1024, 8192)
 	in := f.input()
