@@ -138,24 +138,53 @@ func TestContainerInstance(t *testing.T) {
 	h.await(t, *started.Tasks[0].TaskArn, "STOPPED")
 }
 
-// The same definition runs on Fargate and on a container instance, unchanged.
+// The same definition runs on Fargate and on a container instance, unchanged,
+// and its container sees the same in both.
 func TestBothLaunchTypes(t *testing.T) {
 	t.Parallel()
-	h := newHost(t)
-	if out, err := exec.Command(built.berth, "node", "--data-dir", h.dir).CombinedOutput(); err != nil {
-		t.Fatalf("berth node: %v: %s", err, out)
-	}
-	def := h.register(t, []types.ContainerDefinition{container("main", "print=up", "wait")}, func(in *ecs.RegisterTaskDefinitionInput) {
+	h := newFieldHost(t)
+	c := container("main", "see", "wait")
+	c.Environment = []types.KeyValuePair{{Name: aws.String("A"), Value: aws.String("b")}}
+	c.Ulimits = []types.Ulimit{{Name: types.UlimitNameNofile, SoftLimit: 1000, HardLimit: 2000}}
+	c.SystemControls = []types.SystemControl{{Namespace: aws.String("net.core.somaxconn"), Value: aws.String("77")}}
+	c.MountPoints = []types.MountPoint{{SourceVolume: aws.String("v"), ContainerPath: aws.String("/data")}}
+	c.Cpu, c.Memory, c.User, c.WorkingDirectory, c.ReadonlyRootFilesystem = 100, aws.Int32(64), aws.String("1000:1000"), aws.String("/data"), aws.Bool(true)
+	c.LinuxParameters = &types.LinuxParameters{InitProcessEnabled: aws.Bool(true), Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("/tmp"), Size: 5}}}
+	c.HealthCheck = &types.HealthCheck{Command: []string{"CMD", "/probe", "exit=0"}}
+	c.PortMappings = []types.PortMapping{{ContainerPort: aws.Int32(80)}}
+	def := h.register(t, []types.ContainerDefinition{c}, func(in *ecs.RegisterTaskDefinitionInput) {
 		in.RequiresCompatibilities = []types.Compatibility{types.CompatibilityFargate, types.CompatibilityEc2}
+		in.Volumes = []types.Volume{{Name: aws.String("v")}}
 	})
+	var first map[string]any
 	for _, launch := range []types.LaunchType{types.LaunchTypeFargate, types.LaunchTypeEc2, types.LaunchTypeFargate} {
 		task := h.run(t, def, func(in *ecs.RunTaskInput) { in.LaunchType = launch })
 		running := h.await(t, *task.TaskArn, "RUNNING")
-		h.awaitLine(t, *task.TaskArn, "main", "up")
 		if running.LaunchType != launch || (running.ContainerInstanceArn != nil) != (launch == types.LaunchTypeEc2) || len(running.Attachments) != 1 {
 			t.Errorf("on %s the task is %+v", launch, running)
 		}
+		seen := h.seen(t, *task.TaskArn, "main").(map[string]any)
+		env := seen["env"].(map[string]any)
+		if got, want := env["AWS_EXECUTION_ENV"], "AWS_ECS_"+string(launch); got != want {
+			t.Errorf("AWS_EXECUTION_ENV is %v, want %s", got, want)
+		}
+		// What is the task's own.
+		for _, name := range []string{"AWS_EXECUTION_ENV", "HOSTNAME", "ECS_AGENT_URI", "ECS_CONTAINER_METADATA_URI", "ECS_CONTAINER_METADATA_URI_V4", "ECS_CONTAINER_METADATA_FILE"} {
+			delete(env, name)
+		}
+		for _, name := range []string{"namespaces", "interfaces", "hosts", "hostname", "metadata"} {
+			delete(seen, name)
+		}
+		delete(seen["mounts"].(map[string]any)["/"].(map[string]any), "options")
+		if first == nil {
+			first = seen
+		} else if d := lacking("on "+string(launch), whole(first), any(seen), nil); d != "" {
+			t.Error(d)
+		}
 		h.stop(t, *task.TaskArn)
+	}
+	if got := first["cwd"]; got != "/data" {
+		t.Errorf("it ran in %v", got)
 	}
 }
 
