@@ -136,7 +136,11 @@ func (l *Loop) start(tx *store.Tx, p *loaded, s start) {
 // place places tasks of an order, each of the capacity provider that is due.
 func (l *Loop) place(tx *store.Tx, p *loaded, order *launch.Order, s start) (tasks []*state.Task, refusal *place.Refusal) {
 	providers := make([]string, s.count)
-	switch strategy := p.service.Spec.V.CapacityProviderStrategy; {
+	var strategy []types.CapacityProviderStrategyItem
+	if r, ok := store.Revisions.Get(tx, revisionKey(p.service, s.revision)); ok {
+		strategy = r.Spec.V.CapacityProviderStrategy
+	}
+	switch {
 	case s.zone != "":
 		providers[0] = s.provider
 		if no := within(order, s.zone); no != nil {
@@ -216,7 +220,9 @@ func revisionKey(s *state.Service, id string) state.Key {
 	return (&state.ServiceRevision{Scope: s.Scope, Cluster: s.Cluster, Service: s.Name, ID: id}).Key()
 }
 
-// order is what tasks of a revision are. Its errors go to the user.
+// order is what tasks of a revision are. Placement, tags and ECS Exec are as the service has them
+// now: to change them makes no revision (SDK, UpdateServiceInput). Its errors go to
+// the user.
 func (l *Loop) order(v store.View, s *state.Service, of, revision string) (*launch.Order, error) {
 	r, ok := store.Revisions.Get(v, revisionKey(s, revision))
 	if !ok {
@@ -232,7 +238,7 @@ func (l *Loop) order(v store.View, s *state.Service, of, revision string) (*laun
 	}
 	o := &launch.Order{
 		Scope: s.Scope, Cluster: cluster, Definition: definition, Launch: r.LaunchType, CPU: r.CPU, Memory: r.Memory,
-		Group: s.Group(), StartedBy: of, Service: s.Name, Deployment: of, Exec: r.ExecuteCommand, Tags: tags(s, r, definition),
+		Group: s.Group(), StartedBy: of, Service: s.Name, Deployment: of, Exec: s.Spec.V.EnableExecuteCommand, Tags: tags(s, definition),
 	}
 	if !o.OnInstances() {
 		// Fargate's Linux platform is 1.4.0 (AWS Fargate Developer Guide, "Fargate Linux
@@ -255,15 +261,15 @@ func (l *Loop) order(v store.View, s *state.Service, of, revision string) (*laun
 
 // tags are those of a service's tasks: propagated ones, and ECS's own (Amazon ECS
 // Developer Guide, "How Amazon ECS resources are tagged").
-func tags(s *state.Service, r *state.ServiceRevision, d *state.TaskDefinition) []state.Tag {
+func tags(s *state.Service, d *state.TaskDefinition) []state.Tag {
 	var out []state.Tag
-	switch r.PropagateTags {
+	switch s.Spec.V.PropagateTags {
 	case types.PropagateTagsService:
 		out = slices.Clone(s.Tags)
 	case types.PropagateTagsTaskDefinition:
 		out = slices.Clone(d.Tags)
 	}
-	if r.ManagedTags {
+	if s.Spec.V.EnableECSManagedTags {
 		out = append(out, state.Tag{Key: "aws:ecs:clusterName", Value: s.Cluster}, state.Tag{Key: "aws:ecs:serviceName", Value: s.Name})
 	}
 	return out
