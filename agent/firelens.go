@@ -35,6 +35,8 @@ type router struct {
 	metadata bool   // add cluster, task and definition to each record
 	include  string // a file of the image with more configuration
 	outputs  []output
+	at       int    // its container's index
+	bind     string // the address that it listens on for those that speak its protocol
 }
 
 // output is a container that logs to the router.
@@ -60,6 +62,10 @@ func (p *plan) route(def *types.TaskDefinition, dir folder) error {
 		}
 		if p.router == nil {
 			p.router = newRouter(def.ContainerDefinitions[at].FirelensConfiguration)
+			p.router.at, p.router.bind = at, "127.0.0.1"
+			if p.task.NetworkMode == types.NetworkModeBridge { // where each container has a loopback of its own
+				p.router.bind = "0.0.0.0"
+			}
 			p.containers[at].routes = true
 		}
 		p.router.outputs = append(p.router.outputs, output{c.name, d.LogConfiguration.Options})
@@ -131,7 +137,7 @@ func (r *router) fluentBit(records [][2]string) string {
 		b.WriteByte('\n')
 	}
 	section("INPUT", [2]string{"Name", "forward"}, [2]string{"unix_path", routerSockets + "/fluent.sock"})
-	section("INPUT", [2]string{"Name", "forward"}, [2]string{"Listen", "127.0.0.1"}, [2]string{"Port", "24224"})
+	section("INPUT", [2]string{"Name", "forward"}, [2]string{"Listen", r.bind}, [2]string{"Port", fluentPort})
 	if len(records) > 0 {
 		lines := [][2]string{{"Name", "record_modifier"}, {"Match", "*"}}
 		for _, kv := range records {
@@ -167,7 +173,7 @@ func (r *router) fluentBit(records [][2]string) string {
 func (r *router) fluentd(records [][2]string) string {
 	var b strings.Builder
 	b.WriteString("<source>\n    @type unix\n    path " + routerSockets + "/fluent.sock\n</source>\n\n")
-	b.WriteString("<source>\n    @type forward\n    bind 127.0.0.1\n    port 24224\n</source>\n\n")
+	b.WriteString("<source>\n    @type forward\n    bind " + r.bind + "\n    port " + fluentPort + "\n</source>\n\n")
 	if len(records) > 0 {
 		b.WriteString("<filter **>\n    @type record_transformer\n    <record>\n")
 		for _, kv := range records {
@@ -212,11 +218,30 @@ func logsToRouter(c *container) bool {
 	return c.logs != nil && c.logs.Other != nil && c.logs.Other.Name == types.LogDriverAwsfirelens
 }
 
-// fluentEnv tells a container where the router listens for those that speak its
-// protocol themselves.
+// fluentPort is where routers listen for those that speak their protocol themselves.
+const fluentPort = "24224"
+
+// fluentEnv tells a container where the router listens. In a bridge that is known
+// once the router has an address: see toRouter.
 func (p *plan) fluentEnv(c *container) [][2]string {
 	if !logsToRouter(c) {
 		return nil
 	}
-	return [][2]string{{"FLUENT_HOST", "127.0.0.1"}, {"FLUENT_PORT", "24224"}}
+	return [][2]string{{"FLUENT_HOST", "127.0.0.1"}, {"FLUENT_PORT", fluentPort}}
+}
+
+// toRouter tells a bridge container the router's address, unless its definition
+// says otherwise. The router has started then, so it has one.
+func (t *task) toRouter(i int, s *runtime.Spec) {
+	c := t.plan.containers[i]
+	if t.mode() != types.NetworkModeBridge || !logsToRouter(c) {
+		return
+	}
+	if slices.ContainsFunc(c.environment, func(kv [2]string) bool { return kv[0] == "FLUENT_HOST" }) {
+		return
+	}
+	s.Env = slices.DeleteFunc(slices.Clone(s.Env), func(kv string) bool { return strings.HasPrefix(kv, "FLUENT_HOST=") })
+	if a := t.p.Containers[t.plan.router.at].Address; a.IsValid() {
+		s.Env = append(s.Env, "FLUENT_HOST="+a.String())
+	}
 }

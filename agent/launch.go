@@ -185,6 +185,7 @@ func (t *task) startAll() {
 func (t *task) create(i int) {
 	c, l := t.plan.containers[i], &t.live[i]
 	spec, err := t.plan.spec(c, *l.image, t.dir, t.netNS(i))
+	t.toRouter(i, &spec)
 	var finish func() error
 	if err == nil {
 		finish, err = t.linked(i, &spec)

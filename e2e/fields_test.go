@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,28 @@ func TestFirelens(t *testing.T) {
 			t.Errorf("the router's configuration lacks %q: %s", want, all)
 		}
 	}
+}
+
+// In a bridge, where it has an address of its own, the router is reached by those
+// that speak its protocol themselves.
+func TestFirelensInBridge(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	if out, err := exec.Command(built.berth, "node", "--data-dir", h.dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	router := container("router", "router")
+	router.FirelensConfiguration = &types.FirelensConfiguration{Type: types.FirelensConfigurationTypeFluentbit}
+	app := container("app", "forward=from the app", "print=hello router", "wait")
+	app.LogConfiguration = &types.LogConfiguration{LogDriver: types.LogDriverAwsfirelens, Options: map[string]string{"Name": "stdout"}}
+	router.Memory, app.Memory = aws.Int32(64), aws.Int32(64)
+	task := h.run(t, h.register(t, []types.ContainerDefinition{app, router}, onInstances(types.NetworkModeBridge)), func(in *ecs.RunTaskInput) {
+		in.LaunchType, in.NetworkConfiguration = types.LaunchTypeEc2, nil
+	})
+	id := (*task.TaskArn)[strings.LastIndex(*task.TaskArn, "/")+1:]
+	h.await(t, *task.TaskArn, "RUNNING")
+	h.awaitLine(t, *task.TaskArn, "router", "record direct itself from the app")
+	h.awaitLine(t, *task.TaskArn, "router", "record app-firelens-"+id+" stdout hello router")
 }
 
 // Lines that belong together are one event.

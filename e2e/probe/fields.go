@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"strings"
 
-	"github.com/tinylib/msgp/msgp"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,7 +15,8 @@ import (
 //	see             print all that a process can tell of where it is: see.go
 //	isatty          tell whether stdin and stdout are terminals
 //	router          be a log router: print each record that comes to
-//	                /var/run/fluent.sock, until SIGTERM
+//	                /var/run/fluent.sock and by TCP, until SIGTERM
+//	forward=TEXT    send a record to the router itself
 func field(verb, value string, term chan os.Signal) (known bool, err error) {
 	switch verb {
 	case "limit":
@@ -38,39 +37,12 @@ func field(verb, value string, term chan os.Signal) (known bool, err error) {
 		_, in := unix.IoctlGetTermios(0, unix.TCGETS)
 		_, out := unix.IoctlGetTermios(1, unix.TCGETS)
 		fmt.Printf("stdin %v, stdout %v\n", in == nil, out == nil)
+	case "forward":
+		return true, forward(value)
 	case "router":
 		return true, route(term)
 	default:
 		return false, nil
 	}
 	return true, err
-}
-
-func route(term chan os.Signal) error {
-	l, err := net.Listen("unix", "/var/run/fluent.sock")
-	if err != nil {
-		return err
-	}
-	fmt.Println("routing")
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				for r := msgp.NewReader(conn); ; {
-					record, err := r.ReadIntf()
-					if err != nil {
-						return
-					}
-					parts := record.([]any)
-					fields := parts[len(parts)-2].(map[string]any)
-					fmt.Printf("record %v %v %v\n", parts[0], fields["source"], fields["log"])
-				}
-			}()
-		}
-	}()
-	fmt.Printf("got %v\n", <-term)
-	return nil
 }
