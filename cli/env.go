@@ -44,6 +44,8 @@ func writeEnv(w io.Writer, k instance.Keys, e instance.Endpoint, version string)
 	fmt.Fprintf(w, "export AWS_DEFAULT_REGION=%s\n", e.Region)
 	fmt.Fprintf(w, "unset AWS_SESSION_TOKEN AWS_PROFILE\n")
 	fmt.Fprintf(w, "export AWS_EC2_METADATA_DISABLED=true\n")
+	// Or clients that tail logs would look for streaming-logs.<address>.
+	fmt.Fprintf(w, "export AWS_DISABLE_HOST_PREFIX_INJECTION=true\n")
 	if version != "" && !knowsEndpointVariable(version) {
 		fmt.Fprintf(w, "# AWS CLI %s doesn't read AWS_ENDPOINT_URL (1.29 and 2.13 do), so give it the endpoint:\n", version)
 		fmt.Fprintf(w, "aws() { command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }\n")

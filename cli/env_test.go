@@ -13,7 +13,7 @@ func TestEnvForOldAndNewCLIs(t *testing.T) {
 	} {
 		var b strings.Builder
 		writeEnv(&b, instance.Keys{AccessKeyID: "AKIA", SecretAccessKey: "s/+", Account: "123456789012"}, instance.Endpoint{URL: "http://127.0.0.1:4566", Region: "eu-west-1"}, version)
-		for _, want := range []string{"export AWS_ENDPOINT_URL=http://127.0.0.1:4566\n", "export AWS_ACCESS_KEY_ID=AKIA\n", "export AWS_SECRET_ACCESS_KEY=s/+\n", "export AWS_REGION=eu-west-1\n"} {
+		for _, want := range []string{"export AWS_ENDPOINT_URL=http://127.0.0.1:4566\n", "export AWS_ACCESS_KEY_ID=AKIA\n", "export AWS_SECRET_ACCESS_KEY=s/+\n", "export AWS_REGION=eu-west-1\n", "export AWS_DISABLE_HOST_PREFIX_INJECTION=true\n"} {
 			if !strings.Contains(b.String(), want) {
 				t.Errorf("CLI %q: no %q in\n%s", version, want, &b)
 			}

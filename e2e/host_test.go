@@ -249,7 +249,7 @@ func (h *host) connect() error {
 	}
 	h.ecs, h.logs = ecs.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
 	h.env = append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint.URL, "AWS_ACCESS_KEY_ID="+keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+keys.SecretAccessKey,
-		"AWS_REGION="+endpoint.Region, "AWS_DEFAULT_REGION="+endpoint.Region, "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=", "BERTH_ENDPOINT="+endpoint.URL)
+		"AWS_REGION="+endpoint.Region, "AWS_DEFAULT_REGION="+endpoint.Region, "AWS_EC2_METADATA_DISABLED=true", "AWS_DISABLE_HOST_PREFIX_INJECTION=true", "AWS_PAGER=", "BERTH_ENDPOINT="+endpoint.URL)
 	return nil
 }
 
