@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/berth/berth/place/query"
 	"github.com/berth/berth/state"
 )
 
@@ -81,4 +82,20 @@ func TestRebalanceEnds(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestZones(t *testing.T) {
+	drained := instance("c", 100, 100, zone("zc"))
+	drained.Status = "DRAINING"
+	x := index([]*state.ContainerInstance{instance("a", 100, 100, zone("za"), attribute("rack", "1")), instance("b", 100, 100, zone("zb")), drained})
+	// A zone counts though it has no room now.
+	if got := fmt.Sprint(x.Zones(cluster, &Demand{CPU: 1000})); got != "[za zb]" {
+		t.Errorf("%s", got)
+	}
+	if got := fmt.Sprint(x.Zones(cluster, &Demand{Members: []*query.Expr{parsed(t, "attribute:rack exists")}})); got != "[za]" {
+		t.Errorf("%s", got)
+	}
+	if got := fmt.Sprint(x.Zones(cluster, &Demand{Provider: "p"})); got != "[]" {
+		t.Errorf("%s", got)
+	}
 }
