@@ -74,11 +74,17 @@ type mount struct {
 	readOnly     bool
 }
 
-// Fargate's defaults: 30 seconds until SIGKILL (ECS API Reference,
-// ContainerDefinition.stopTimeout), 65535 open files (…, ulimits).
-const (
-	defaultStopTimeout = 30 * time.Second
-	defaultOpenFiles   = 65535
+// defaultStopTimeout is how long until SIGKILL (ECS API Reference,
+// ContainerDefinition.stopTimeout).
+const defaultStopTimeout = 30 * time.Second
+
+// Open files where a definition has no limit: Fargate's (ECS API Reference,
+// ContainerDefinition.ulimits), and on container instances what Docker gives on
+// Amazon Linux 2023, of which AWS makes its ECS-optimized image
+// (--default-ulimit nofile=32768:65536).
+var (
+	fargateOpenFiles  = runtime.Ulimit{Name: string(types.UlimitNameNofile), Soft: 65535, Hard: 65535}
+	instanceOpenFiles = runtime.Ulimit{Name: string(types.UlimitNameNofile), Soft: 32768, Hard: 65536}
 )
 
 // newPlan makes the plan of an assignment. Errors name the field that can't be
@@ -186,7 +192,7 @@ func newContainer(as *state.Assignment, d *types.ContainerDefinition) *container
 		c.environment = setEnv(c.environment, aws.ToString(e.Name), aws.ToString(e.Value))
 	}
 	c.envFiles = envFiles(as, d)
-	c.ulimits = ulimits(d.Ulimits)
+	c.ulimits = ulimits(d.Ulimits, as.Task.ContainerInstance != "")
 	c.labels = labels(as, d)
 	c.names = newNames(d)
 	return c
@@ -217,16 +223,20 @@ func setEnv(env [][2]string, name, value string) [][2]string {
 	return append(env, [2]string{name, value})
 }
 
-// ulimits are the definition's, and Fargate's for open files where it has none.
-func ulimits(defined []types.Ulimit) []runtime.Ulimit {
+// ulimits are the definition's, and the default for open files where it has none.
+func ulimits(defined []types.Ulimit, onInstance bool) []runtime.Ulimit {
 	var out []runtime.Ulimit
 	files := false
 	for _, u := range defined {
 		out = append(out, runtime.Ulimit{Name: string(u.Name), Soft: int64(u.SoftLimit), Hard: int64(u.HardLimit)})
 		files = files || u.Name == types.UlimitNameNofile
 	}
-	if !files {
-		out = append(out, runtime.Ulimit{Name: string(types.UlimitNameNofile), Soft: defaultOpenFiles, Hard: defaultOpenFiles})
+	switch {
+	case files:
+	case onInstance:
+		out = append(out, instanceOpenFiles)
+	default:
+		out = append(out, fargateOpenFiles)
 	}
 	return out
 }

@@ -124,6 +124,9 @@ func TestSpec(t *testing.T) {
 	if got.CPUShares != 2 || got.Memory != 512<<20 || got.MemoryReserved != 128<<20 || got.WorkingDir != "/image" || got.User != "image" {
 		t.Errorf("with overrides %+v", got)
 	}
+	if want := []runtime.Ulimit{{Name: "nofile", Soft: 32768, Hard: 65536}}; !slices.Equal(ulimits(nil, true), want) {
+		t.Errorf("on container instances: ulimits %+v, want %+v", ulimits(nil, true), want)
+	}
 	if want := []runtime.Ulimit{{Name: "nofile", Soft: 65535, Hard: 65535}}; !slices.Equal(got.Ulimits, want) {
 		t.Errorf("ulimits %v", got.Ulimits)
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,6 +13,15 @@ import (
 
 	"github.com/berth/berth/client"
 )
+
+// many are n variables of 100 bytes each.
+func many(n int) string {
+	var out strings.Builder
+	for i := range n {
+		fmt.Fprintf(&out, "N%d=%s\n", i, strings.Repeat("x", 92))
+	}
+	return out.String()
+}
 
 func envFile(key string) types.EnvironmentFile {
 	return types.EnvironmentFile{Type: types.EnvironmentFileTypeS3, Value: aws.String("arn:aws:s3:::settings/" + key)}
@@ -51,6 +61,8 @@ func TestEnvironmentFiles(t *testing.T) {
 		"a/first.env":  "# a comment\nONE=first\nTWO= \"of $two\" \nTHREE=first\nBLANK=\n",
 		"second.env":   "ONE=second\r\nFOUR=a=b\r\n",
 		"override.env": "THREE=override\nFIVE=override\n",
+		"long.env":     "LONG=" + strings.Repeat("x", 150_000),
+		"many.env":     many(30_000),
 	} {
 		if _, err := bucket.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("settings"), Key: &key, Body: strings.NewReader(text)}); err != nil {
 			t.Fatal(err)
@@ -84,6 +96,16 @@ func TestEnvironmentFiles(t *testing.T) {
 	}
 	check(*h.run(t, definition, override("override.env")).TaskArn, map[string]string{"THREE": "parameter", "FIVE": "override"})
 
+	// What is more than the kernel takes is said before anything runs.
+	for key, want := range map[string]string{
+		"long.env": "argument list too long: the environment variable LONG has 150005 bytes, and Linux takes less than 131072",
+		"many.env": "argument list too long: the command and the environment take ",
+	} {
+		task := h.await(t, *h.run(t, definition, override(key)).TaskArn, "STOPPED")
+		if reason := aws.ToString(task.StoppedReason); !strings.HasPrefix(reason, "CannotCreateContainerError: ") || !strings.Contains(reason, want) {
+			t.Errorf("%s: %q", key, reason)
+		}
+	}
 	gone := h.await(t, *h.run(t, definition, override("missing.env")).TaskArn, "STOPPED")
 	want := "ResourceInitializationError: failed to download env files: file download command: non empty error stream: " +
 		"arn:aws:s3:::settings/missing.env: NoSuchKey: The specified key does not exist. status code: 404"

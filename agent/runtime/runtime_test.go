@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,14 +36,24 @@ func TestCheckSpec(t *testing.T) {
 		t.Error(err)
 	}
 	for name, change := range map[string]func(*runtime.Spec){
-		"container ID":   func(s *runtime.Spec) { s.ID = "a/b" },
-		"sandbox ID":     func(s *runtime.Spec) { s.Sandbox = ".." },
-		"long":           func(s *runtime.Spec) { s.ID = strings.Repeat("a", 129) },
-		"command":        func(s *runtime.Spec) { s.Args = nil },
-		"absolute":       func(s *runtime.Spec) { s.WorkingDir = "w" },
-		"mounts":         func(s *runtime.Spec) { s.Mounts[0].Target = "b" },
-		"ulimit":         func(s *runtime.Spec) { s.Ulimits[0].Name = "NOFILE" },
-		"capability":     func(s *runtime.Spec) { s.CapDrop = []string{"NET"} },
+		"container ID": func(s *runtime.Spec) { s.ID = "a/b" },
+		"sandbox ID":   func(s *runtime.Spec) { s.Sandbox = ".." },
+		"long":         func(s *runtime.Spec) { s.ID = strings.Repeat("a", 129) },
+		"command":      func(s *runtime.Spec) { s.Args = nil },
+		"absolute":     func(s *runtime.Spec) { s.WorkingDir = "w" },
+		"mounts":       func(s *runtime.Spec) { s.Mounts[0].Target = "b" },
+		"ulimit":       func(s *runtime.Spec) { s.Ulimits[0].Name = "NOFILE" },
+		"capability":   func(s *runtime.Spec) { s.CapDrop = []string{"NET"} },
+		"the environment variable LONG has 131072 bytes": func(s *runtime.Spec) { s.Env = []string{"LONG=" + strings.Repeat("x", 131072-5)} },
+		"the argument 1 of the command has 200000 bytes": func(s *runtime.Spec) { s.Args = []string{"x", strings.Repeat("x", 200000)} },
+		"take 2400131 bytes": func(s *runtime.Spec) {
+			s.Env = slices.Repeat([]string{"A=" + strings.Repeat("x", 99989)}, 24)
+			s.Args = []string{strings.Repeat("x", 100), "1234567890123"}
+		},
+		"with the stack limit 100000": func(s *runtime.Spec) {
+			s.Ulimits = []runtime.Ulimit{{Name: "stack", Soft: 100000, Hard: -1}}
+			s.Env = slices.Repeat([]string{"A=" + strings.Repeat("x", 70000)}, 2)
+		},
 		"SYS_EVERYTHING": func(s *runtime.Spec) { s.CapAdd = []string{"SYS_EVERYTHING"} },
 	} {
 		bad := good

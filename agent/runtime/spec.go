@@ -68,6 +68,9 @@ func CheckSpec(s Spec) error {
 			return fmt.Errorf("container %s has capability %q: there is no such one", s.ID, name)
 		}
 	}
+	if err := checkArguments(s); err != nil {
+		return fmt.Errorf("container %s: %w", s.ID, err)
+	}
 	return nil
 }
 

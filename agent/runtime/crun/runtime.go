@@ -161,7 +161,7 @@ func program(path string, names ...string) (string, error) {
 			return filepath.Abs(found)
 		}
 	}
-	return "", fmt.Errorf("%s is not installed: install the package of that name, or say where it is", names[0])
+	return "", fmt.Errorf("%s is not installed, or not on the PATH of this process (%s): install the package of that name, and start again", names[0], os.Getenv("PATH"))
 }
 
 // newSpawner starts a thread to start programs from, made for this host.

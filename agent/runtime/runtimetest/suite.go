@@ -84,6 +84,7 @@ func Run(t *testing.T, s *Subject) {
 		t.Run("memory", r.memory)
 		t.Run("namespaces", r.namespaces)
 		t.Run("fields", r.fields)
+		t.Run("places", r.places)
 		if !s.OwnKernel {
 			t.Run("shared namespaces", r.shared)
 		}
