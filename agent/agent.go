@@ -76,8 +76,8 @@ type Reporter interface {
 	Report(ctx context.Context, reports []state.TaskReport) error
 }
 
-// Config is what an Agent needs. All fields but PullBehavior, Starts, Metadata
-// and MetadataFiles must be set.
+// Config is what an Agent needs. All fields but PullBehavior, Starts, Volumes,
+// Metadata and MetadataFiles must be set.
 type Config struct {
 	// Dir is the agent's own directory. It keeps a folder for each task in it.
 	Dir string
@@ -88,6 +88,8 @@ type Config struct {
 	Logs     Logs
 	Objects  Objects
 	Reporter Reporter
+	// Volumes may be nil: then tasks that need it can't start.
+	Volumes Volumes
 	// Metadata may be nil: then containers are told of no metadata endpoint.
 	Metadata Metadata
 	// MetadataFiles gives containers of container instances a metadata file, as
@@ -381,6 +383,17 @@ func (a *Agent) removeStrays(ctx context.Context) error {
 	for _, id := range sandboxes {
 		if !a.known(id) {
 			note("sandbox", id, id, a.cfg.Runtime.RemoveSandbox(ctx, id))
+		}
+	}
+	if a.cfg.Volumes != nil {
+		with, err := a.cfg.Volumes.Tasks()
+		if err != nil {
+			return errors.Join(append(errs, fmt.Errorf("list tasks' volumes: %w", err))...)
+		}
+		for _, id := range with {
+			if !a.known(id) {
+				note("volumes", id, id, a.cfg.Volumes.Release(ctx, id))
+			}
 		}
 	}
 	for _, f := range folders {

@@ -3,10 +3,10 @@
 //
 // It owns the order of things: what is made when, what waits for what, when a
 // task is over, and that nothing of it is left. It owns the folder of each task
-// (its order, its progress, its /etc files and its volumes). It must not know
+// (its order, its progress and its /etc files). It must not know
 // who orders (no store, no API, no control loop), nor how a container, an
 // interface or a log line comes to be: those are behind [runtime.Runtime],
-// [Network], [Logs], [Objects] and [Reporter].
+// [Network], [Logs], [Objects], [Volumes] and [Reporter].
 //
 // # Order of calls
 //

@@ -23,18 +23,8 @@ const (
 	resolvedUpstreams = "/run/systemd/resolve/resolv.conf"
 )
 
-// prepare makes the task's files and volumes.
+// prepare makes the task's files.
 func (p *plan) prepare(dir folder) error {
-	for i := range p.volumes {
-		if err := os.MkdirAll(dir.volume(i), 0o755); err != nil {
-			return fmt.Errorf("make volume %s: %w", p.volumes[i], err)
-		}
-		// Whatever Berth's umask is: the container's user must get in (Amazon ECS
-		// Developer Guide, "Bind mounts": 0755 and root's).
-		if err := os.Chmod(dir.volume(i), 0o755); err != nil {
-			return err
-		}
-	}
 	if err := p.prepareRouter(dir); err != nil {
 		return fmt.Errorf("configure the log router: %w", err)
 	}

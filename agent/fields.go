@@ -77,6 +77,7 @@ func (p *plan) borrow(def *types.TaskDefinition) error {
 			if from < 0 {
 				return fmt.Errorf("container %s: volumesFrom names %q, which the task doesn't have", c.name, aws.ToString(v.SourceContainer))
 			}
+			c.borrows = append(c.borrows, borrowed{from, aws.ToBool(v.ReadOnly)})
 			for _, m := range own[from] {
 				// Its own mount of the same path goes before.
 				if slices.ContainsFunc(c.mounts, func(o mount) bool { return o.path == m.path }) {

@@ -3,7 +3,6 @@ package agent
 import (
 	"net/netip"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -17,12 +16,10 @@ import (
 //	progress.json    how far it got (progress)
 //	etc/             hosts, hostname and resolv.conf of its containers: with
 //	                 awsvpc one of each, else a directory for each container
-//	volumes/0, 1, …  its volumes, as in the definition
 //	environment.json what its environment files set
 type folder string
 
 func (f folder) etc(name string) string { return filepath.Join(string(f), "etc", name) }
-func (f folder) volume(i int) string    { return filepath.Join(string(f), "volumes", strconv.Itoa(i)) }
 func (f folder) assignment() string     { return filepath.Join(string(f), "assignment.json") }
 func (f folder) progress() string       { return filepath.Join(string(f), "progress.json") }
 

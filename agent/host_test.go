@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -225,7 +226,11 @@ func (p *process) CreateSandbox(ctx context.Context, s runtime.Sandbox) error {
 }
 
 func (p *process) RemoveSandbox(ctx context.Context, id string) error {
-	return p.call(ctx, func() error { delete(p.sandboxes, id); return nil })
+	return p.call(ctx, func() error { delete(p.sandboxes, id); return os.RemoveAll(p.VolumeDir(id)) })
+}
+
+func (p *process) VolumeDir(sandbox string) string {
+	return filepath.Join(p.logDir, "volumes", sandbox)
 }
 
 func (p *process) Sandboxes(ctx context.Context) (ids []string, err error) {

@@ -32,7 +32,7 @@ func (t *task) goUp() {
 		return
 	}
 	t.to(state.Pending)
-	if t.p.PullStoppedAt.IsZero() {
+	if t.p.PullStoppedAt.IsZero() || left && !t.prepared {
 		return
 	}
 	t.to(state.Activating)
@@ -110,17 +110,26 @@ func (t *task) prepare() {
 	t.op(t.launching, "prepare", func(ctx context.Context) func() {
 		err := t.plan.prepare(t.dir)
 		if err == nil {
-			err = t.a.cfg.Runtime.CreateSandbox(ctx, runtime.Sandbox{ID: t.id, CPU: t.as.Task.CPU, Memory: t.as.Task.Memory})
+			err = t.a.cfg.Runtime.CreateSandbox(ctx, runtime.Sandbox{
+				ID: t.id, CPU: t.as.Task.CPU, Memory: t.as.Task.Memory, Storage: int64(t.as.Task.EphemeralGiB) << 30,
+			})
+		}
+		if err != nil {
+			err = fmt.Errorf("unable to prepare the task's files and limits: %w", err)
+		}
+		var sources []string
+		if err == nil {
+			sources, err = t.provide(ctx)
 		}
 		if err == nil {
 			err = t.plan.shared.hold(ctx, t.a.cfg.Runtime)
 		}
 		return func() {
 			if err != nil {
-				t.failed(ctx, "ResourceInitializationError", fmt.Errorf("unable to prepare the task's volumes and limits: %w", err))
+				t.failed(ctx, "ResourceInitializationError", err)
 				return
 			}
-			t.prepared = true
+			t.prepared, t.plan.sources = true, sources
 		}
 	})
 }
@@ -174,7 +183,7 @@ func (t *task) startAll() {
 		if !v.until.IsZero() {
 			t.wakeAt(v.until)
 		}
-		if v.ready && t.prepared && t.plan.filesRead && t.live[i].image != nil {
+		if v.ready && t.prepared && t.plan.filesRead && t.live[i].image != nil && t.lent(i) {
 			t.create(i)
 		}
 	}
@@ -195,6 +204,9 @@ func (t *task) create(i int) {
 	}
 	if err == nil {
 		err = t.gpus(i, &spec)
+	}
+	if err == nil {
+		err = t.imageVolumes(i, &spec)
 	}
 	if err != nil {
 		t.containerFailed(t.launching, i, "CannotCreateContainerError: "+err.Error())

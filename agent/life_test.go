@@ -70,13 +70,14 @@ func TestFilesAndVolumes(t *testing.T) {
 		if b, err := os.ReadFile(filepath.Join(dir, "etc", "hosts")); err != nil || !strings.Contains(string(b), "172.31.5.6 ip-172-31-5-6.ec2.internal\n") {
 			t.Errorf("hosts: %q %v", b, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "volumes", "0", "data"), []byte("x"), 0o600); err != nil {
+		volumes := w.proc.VolumeDir(id)
+		if err := os.WriteFile(filepath.Join(volumes, "0", "data"), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		w.stop(id)
-		for _, sub := range []string{"etc", "volumes"} {
-			if _, err := os.Stat(filepath.Join(dir, sub)); !os.IsNotExist(err) {
-				t.Errorf("%s of a stopped task: %v", sub, err)
+		for _, left := range []string{filepath.Join(dir, "etc"), volumes} {
+			if _, err := os.Stat(left); !os.IsNotExist(err) {
+				t.Errorf("%s of a stopped task: %v", left, err)
 			}
 		}
 		w.gone()

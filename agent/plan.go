@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -22,7 +23,8 @@ type plan struct {
 	address    netip.Addr
 	dns        []netip.Addr // none: the host's resolvers
 	containers []*container // as in the definition
-	volumes    []string     // names of the task's volumes
+	volumes    []volume     // as in the definition
+	sources    []string     // the volumes' directories, once they are provided
 	router     *router      // nil: no container logs with awsfirelens
 	filesRead  bool         // of environment files
 	shared     shared       // namespaces of several containers
@@ -52,6 +54,7 @@ type container struct {
 	user                string      // empty: the image's
 	readonlyRootfs      bool
 	mounts              []mount
+	borrows             []borrowed
 	init                bool
 	capAdd, capDrop     []string
 	cpu                 int32 // CPU units; 0: none given
@@ -68,10 +71,21 @@ type dependency struct {
 	condition types.ContainerCondition
 }
 
+// volume is the index of a volume of the definition, or -1.
+func (p *plan) volume(name string) int {
+	return slices.IndexFunc(p.volumes, func(v volume) bool { return v.name == name })
+}
+
 // mount is one entry of mountPoints.
 type mount struct {
 	volume, path string
 	readOnly     bool
+}
+
+// borrowed is one entry of volumesFrom, by the index of the other container.
+type borrowed struct {
+	from     int
+	readOnly bool
 }
 
 // defaultStopTimeout is how long until SIGKILL (ECS API Reference,
@@ -93,8 +107,10 @@ var (
 func newPlan(as *state.Assignment, dir folder) (*plan, error) {
 	def := &as.Definition.V
 	p := &plan{task: &as.Task, shared: newShared(&as.Task, def), hostname: as.Interface.PrivateDNS, address: as.Interface.Address, dns: as.Interface.DNS}
+	var broken error
 	for _, v := range def.Volumes {
-		p.volumes = append(p.volumes, aws.ToString(v.Name))
+		made, err := newVolume(v, as.Task.Volumes)
+		p.volumes, broken = append(p.volumes, made), errors.Join(broken, err)
 	}
 	index := map[string]int{}
 	for i, d := range def.ContainerDefinitions {
@@ -138,12 +154,12 @@ func newPlan(as *state.Assignment, dir folder) (*plan, error) {
 			c.dependsOn = append(c.dependsOn, dependency{on, dep.Condition})
 		}
 		for _, m := range c.mounts {
-			if !slices.Contains(p.volumes, m.volume) {
+			if p.volume(m.volume) < 0 {
 				return p, fmt.Errorf("container %s: mountPoints names %q, which the task doesn't have", c.name, m.volume)
 			}
 		}
 	}
-	if err := p.borrow(def); err != nil {
+	if err := errors.Join(broken, p.borrow(def)); err != nil {
 		return p, err
 	}
 	return p, p.route(def, dir)

@@ -23,6 +23,9 @@ func specOf(t *testing.T, as *state.Assignment, img v1.ImageConfig) runtime.Spec
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, v := range p.volumes {
+		p.sources = append(p.sources, "/volumes/"+v.name)
+	}
 	s, err := p.spec(p.containers[0], runtime.Image{Config: img}, "/dir", "/netns/x")
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +103,7 @@ func TestSpec(t *testing.T) {
 		Hostname: "ip-172-31-5-6.ec2.internal", NetNS: "/netns/x", ReadonlyRootfs: true, Init: true,
 		Mounts: []runtime.Mount{
 			{Source: "/dir/etc/hosts", Target: "/etc/hosts"}, {Source: "/dir/etc/hostname", Target: "/etc/hostname"}, {Source: "/dir/etc/resolv.conf", Target: "/etc/resolv.conf"},
-			{Source: "/dir/volumes/1", Target: "/data", ReadOnly: true},
+			{Source: "/volumes/v2", Target: "/data", ReadOnly: true},
 		},
 		CapAdd: []string{"SYS_PTRACE"}, CapDrop: []string{"ALL"}, CPUShares: 128, Memory: 256 << 20, MemoryReserved: 64 << 20,
 		Ulimits: []runtime.Ulimit{{Name: "nofile", Soft: 10, Hard: 20}}, AllowNewPrivs: true,

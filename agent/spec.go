@@ -44,7 +44,8 @@ func (p *plan) spec(c *container, img runtime.Image, dir folder, netns string) (
 		s.Mounts = append(s.Mounts, p.routerMounts(dir)...)
 	}
 	for _, m := range c.mounts {
-		s.Mounts = append(s.Mounts, runtime.Mount{Source: dir.volume(slices.Index(p.volumes, m.volume)), Target: m.path, ReadOnly: m.readOnly})
+		at := p.volume(m.volume)
+		s.Mounts = append(s.Mounts, runtime.Mount{Source: p.sources[at], Target: m.path, ReadOnly: m.readOnly, Fill: p.volumes[at].fills(p.task, img, m.path)})
 	}
 	return s, nil
 }

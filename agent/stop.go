@@ -189,7 +189,12 @@ func (t *task) removeAll(ctx context.Context) error {
 	if err := t.disconnect(ctx); err != nil {
 		errs = append(errs, err)
 	}
-	for _, sub := range []string{"etc", "volumes", "metadata", "environment.json"} {
+	if t.a.cfg.Volumes != nil {
+		if err := t.a.cfg.Volumes.Release(ctx, t.id); err != nil {
+			errs = append(errs, fmt.Errorf("remove the volumes of task %s: %w", t.id, err))
+		}
+	}
+	for _, sub := range []string{"etc", "metadata", "environment.json"} {
 		if err := os.RemoveAll(filepath.Join(string(t.dir), sub)); err != nil {
 			errs = append(errs, err)
 		}

@@ -31,6 +31,8 @@ type world struct {
 	proc  *process
 	kill  context.CancelFunc
 	n     int
+
+	volumes Volumes // nil: none
 }
 
 // tb is what testing.T and rapid.T have in common here.
@@ -75,7 +77,7 @@ func (w *world) boot(cut int) {
 	w.proc, w.kill = &process{host: w.host, die: ctx, server: w.server, cut: cut}, kill
 	var err error
 	w.agent, err = New(Config{
-		Dir: w.dir, Node: "n1", Runtime: w.proc, Network: w.proc, Logs: w.proc, Objects: w.proc, Reporter: w.proc,
+		Dir: w.dir, Node: "n1", Runtime: w.proc, Network: w.proc, Logs: w.proc, Objects: w.proc, Reporter: w.proc, Volumes: w.volumes,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -34,8 +34,10 @@ type Order struct {
 	// and the ID of its deployment or task set.
 	Service, Deployment string
 	Exec                bool // enableExecuteCommand
-	Tags                []state.Tag
-	Network             Network // of awsvpc
+	// Volumes are the EBS volumes that each task gets, without their IDs.
+	Volumes []state.Volume
+	Tags    []state.Tag
+	Network Network // of awsvpc
 	// Zones is how many tasks there are in which availability zone. On FARGATE those
 	// that have the fewest are tried first; nil leaves it to chance.
 	Zones map[string]int
@@ -75,6 +77,25 @@ func ContainerSize(d types.ContainerDefinition, o types.TaskOverride) Size {
 		}
 	}
 	return out
+}
+
+// ephemeralGiB is the size of the ephemeral storage of each task on Fargate.
+func (o *Order) ephemeralGiB() int32 {
+	for _, s := range []*types.EphemeralStorage{o.Overrides.EphemeralStorage, o.Definition.Spec.V.EphemeralStorage} {
+		if s != nil {
+			return s.SizeInGiB
+		}
+	}
+	return state.DefaultEphemeralGiB
+}
+
+// volumes are the EBS volumes of a task.
+func (o *Order) volumes() []state.Volume {
+	all := slices.Clone(o.Volumes)
+	for i := range all {
+		all[i].ID, all[i].AttachmentID = id.Resource("vol"), id.UUID()
+	}
+	return all
 }
 
 // containers are the containers of each task, their ports as asked for.

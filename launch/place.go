@@ -139,11 +139,11 @@ func (l *Launcher) newTask(o *Order, taskID, provider string) *state.Task {
 		Desired: state.Running, Last: state.Provisioning, Health: types.HealthStatusUnknown, Version: 1, CreatedAt: l.Now(),
 	}
 	if !o.OnInstances() {
-		t.PlatformVersion, t.PlatformFamily, t.EphemeralGiB = o.Platform, "Linux", 20
+		t.PlatformVersion, t.PlatformFamily, t.EphemeralGiB = o.Platform, "Linux", o.ephemeralGiB()
 	}
 	t.Overrides.V = o.Overrides
 	t.ExecuteCommand = o.Exec
-	t.Containers = o.containers()
+	t.Containers, t.Volumes = o.containers(), o.volumes()
 	return t
 }
 

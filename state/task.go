@@ -85,6 +85,8 @@ type Task struct {
 	Arch         string // X86_64, ARM64
 	// NetworkMode is awsvpc, bridge, host or none. Only awsvpc has an interface.
 	NetworkMode types.NetworkMode `json:",omitempty"`
+	// Volumes are those that were configured when it was started.
+	Volumes []Volume `json:",omitempty"`
 
 	// Where it runs, written when it is placed.
 	Node string // node ID
@@ -126,6 +128,10 @@ type Task struct {
 	StopCode      types.TaskStopCode `json:",omitempty"`
 	StoppedReason string             `json:",omitempty"`
 }
+
+// DefaultEphemeralGiB is the size of a Fargate task's ephemeral storage where
+// nobody says otherwise (SDK, types.EphemeralStorage).
+const DefaultEphemeralGiB = 20
 
 // Container is one container of a task, as DescribeTasks shows it.
 type Container struct {
@@ -239,6 +245,7 @@ func (t *Task) Clone() *Task {
 	c := *t
 	c.Containers = append([]Container(nil), t.Containers...)
 	c.Tags = append([]Tag(nil), t.Tags...)
+	c.Volumes = append([]Volume(nil), t.Volumes...)
 	c.Steps = append([]Step(nil), t.Steps...)
 	return &c
 }

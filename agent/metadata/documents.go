@@ -34,10 +34,11 @@ type taskDocument struct {
 	Group              string      `json:",omitempty"`
 	LaunchType         string      `json:",omitempty"`
 	Containers         []containerDocument
-	VPCID              string      `json:",omitempty"`
-	ServiceName        string      `json:",omitempty"`
-	ClockDrift         *clockDrift `json:",omitempty"`
-	FaultInjection     *bool       `json:"FaultInjectionEnabled,omitempty"`
+	VPCID              string          `json:",omitempty"`
+	ServiceName        string          `json:",omitempty"`
+	ClockDrift         *clockDrift     `json:",omitempty"`
+	Ephemeral          *storageMetrics `json:"EphemeralStorageMetrics,omitempty"`
+	FaultInjection     *bool           `json:"FaultInjectionEnabled,omitempty"`
 
 	TaskTags              map[string]string `json:",omitempty"`
 	ContainerInstanceTags map[string]string `json:",omitempty"`
@@ -51,6 +52,11 @@ type documentError struct {
 	ErrorMessage string
 	StatusCode   int
 	ResourceARN  string
+}
+
+// storageMetrics are in MiB.
+type storageMetrics struct {
+	Utilized, Reserved int64
 }
 
 type taskLimits struct {

@@ -142,8 +142,8 @@ func (s *Server) handler(owner func(netip.Addr) (string, bool)) http.Handler {
 			})
 		}
 		on("", func(_ context.Context, a asked) (any, error) { return a.task.container(a.container, a.v4), nil })
-		on("/task", func(_ context.Context, a asked) (any, error) { return a.task.document(a.v4), nil })
-		on("/taskWithTags", func(ctx context.Context, a asked) (any, error) { return s.withTags(ctx, a), nil })
+		on("/task", func(ctx context.Context, a asked) (any, error) { return s.withStorage(ctx, a, a.task.document(a.v4)) })
+		on("/taskWithTags", func(ctx context.Context, a asked) (any, error) { return s.withStorage(ctx, a, s.withTags(ctx, a)) })
 		on("/stats", func(ctx context.Context, a asked) (any, error) {
 			return s.statsOf(ctx, a.task, a.container, a.v4)
 		})

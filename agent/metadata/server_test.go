@@ -43,6 +43,13 @@ func (n *node) Stats(_ context.Context, id string) (runtime.Stats, error) {
 	return s, nil
 }
 
+func (n *node) Storage(_ context.Context, sandbox string) (runtime.Storage, error) {
+	if n.tasks[sandbox] == nil {
+		return runtime.Storage{}, runtime.ErrNotFound
+	}
+	return runtime.Storage{Size: 20 << 30, Used: 261 << 20}, nil
+}
+
 func (n *node) Answer(serve func(net.Listener, func(netip.Addr) (string, bool))) {
 	serve(n.listener, func(a netip.Addr) (string, bool) { t, ok := n.owners[a.String()]; return t, ok })
 }
@@ -198,6 +205,7 @@ func TestDocuments(t *testing.T) {
 		"FaultInjectionEnabled", false, "TaskTags", nil, "Containers/1/ExitCode", 5, "Containers/1/KnownStatus", "STOPPED",
 		"Containers/0/Networks/0/IPv4SubnetCIDRBlock", "10.0.1.0/24", "Containers/0/Networks/0/SubnetGatewayIpv4Address", "10.0.1.1/24",
 		"Containers/0/Networks/0/IPv4Addresses/0", "10.0.1.5", "Containers/0/Networks/0/AttachmentIndex", 0, "Containers/0/Health/status", "HEALTHY",
+		"EphemeralStorageMetrics/Utilized", 261, "EphemeralStorageMetrics/Reserved", 20480,
 		"Containers/0/LogDriver", "awslogs", "Containers/0/ContainerARN", "arn:app", "Containers/0/ImageID", "sha256:1", "Containers/0/Limits/CPU", 128)
 	if doc["ClockDrift"] == nil {
 		t.Error("no ClockDrift on Fargate")
@@ -210,7 +218,7 @@ func TestDocuments(t *testing.T) {
 	want(doc, "Networks/0/NetworkMode", "bridge", "Networks/0/IPv4Addresses/0", "172.17.0.2", "Ports/1/HostPort", 32769, "Ports/1/ContainerPort", 81, "Ports/0/HostIp", "0.0.0.0",
 		"DockerName", "ecs-web-7-app-0000000001")
 	_, doc, _ = n.ask(12, "GET", n.url(2, "/v4/", "/task"), "")
-	want(doc, "Cluster", "c", "LaunchType", "EC2", "ClockDrift", nil, "Group", nil, "Containers/0/Snapshotter", nil)
+	want(doc, "Cluster", "c", "LaunchType", "EC2", "ClockDrift", nil, "EphemeralStorageMetrics", nil, "Group", nil, "Containers/0/Snapshotter", nil)
 	_, doc, _ = n.ask(12, "GET", n.url(2, "/v3/", "/taskWithTags"), "")
 	want(doc, "TaskTags/team", "x", "ContainerInstanceTags/rack", "7", "AvailabilityZoneID", nil)
 	n.unreachable = true

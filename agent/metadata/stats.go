@@ -120,6 +120,23 @@ func (s *samples) swap(d statsDocument) (statsDocument, bool) {
 	return before, ok
 }
 
+// withStorage adds to a task's document how full its ephemeral storage is, which
+// those on Fargate have.
+func (s *Server) withStorage(ctx context.Context, a asked, d taskDocument) (any, error) {
+	if !a.v4 || !a.task.fargate() {
+		return d, nil
+	}
+	have, err := s.stats.Storage(ctx, a.task.Task.ID)
+	switch {
+	case errors.Is(err, runtime.ErrNotFound):
+	case err != nil:
+		return nil, fmt.Errorf("read how full the task's storage is: %w", err)
+	case have.Size > 0:
+		d.Ephemeral = &storageMetrics{Utilized: have.Used >> 20, Reserved: have.Size >> 20}
+	}
+	return d, nil
+}
+
 func (s *Server) taskStats(ctx context.Context, a asked) (any, error) {
 	all := map[string]*statsDocument{}
 	for i := range a.task.Containers {

@@ -25,8 +25,10 @@ type Records interface {
 	Tags(ctx context.Context, task *state.Task) (own, instance []state.Tag, err error)
 }
 
-// Stats reads what a container has used, or returns runtime.ErrNotFound.
+// Stats reads what a container has used, and how full a sandbox's storage is, or
+// returns runtime.ErrNotFound.
 type Stats interface {
+	Storage(ctx context.Context, sandbox string) (runtime.Storage, error)
 	Stats(ctx context.Context, container string) (runtime.Stats, error)
 }
 

@@ -84,6 +84,9 @@ type Containers interface {
 	// RemoveSandbox removes the cgroup and all containers left in it. One that is
 	// not there is no error.
 	RemoveSandbox(ctx context.Context, id string) error
+	// VolumeDir is a directory for what a sandbox's containers share. It is there
+	// from CreateSandbox to RemoveSandbox.
+	VolumeDir(sandbox string) string
 	// Sandboxes lists the IDs of all there are.
 	Sandboxes(ctx context.Context) ([]string, error)
 
@@ -130,6 +133,16 @@ type Sandbox struct {
 	CPU int32
 	// Memory in MiB as a hard limit; 0 is none.
 	Memory int32
+	// Storage in bytes is a hard limit of what its containers write outside of
+	// memory and of other mounts, and of what is in its VolumeDir; 0 is none. A
+	// host that can't limit it says so.
+	Storage int64 `json:",omitempty"`
+}
+
+// Storage is that of a sandbox, in bytes: how much it holds, 0 for no limit, and
+// how much of that is in use.
+type Storage struct {
+	Size, Used int64
 }
 
 // Spec is a container to run.
@@ -218,6 +231,9 @@ type Device struct {
 type Mount struct {
 	Source, Target string
 	ReadOnly       bool
+	// Fill gives Source, if it is an empty directory, what the image has at Target.
+	// What is beside Source with its name and more is the runtime's, meanwhile.
+	Fill bool `json:",omitempty"`
 }
 
 // Ulimit is one resource limit, by the name without RLIMIT_, lower case.

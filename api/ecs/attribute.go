@@ -47,7 +47,7 @@ func capabilityAttributes() []types.Attribute {
 		"com.amazonaws.ecs.capability.docker-remote-api.1.17", "com.amazonaws.ecs.capability.docker-remote-api.1.18", "com.amazonaws.ecs.capability.docker-remote-api.1.19",
 		"com.amazonaws.ecs.capability.docker-remote-api.1.24", "com.amazonaws.ecs.capability.docker-remote-api.1.25",
 		"ecs.capability.env-files.s3", "ecs.capability.container-health-check", "ecs.capability.container-ordering", "ecs.capability.container-restart-policy", "ecs.capability.pid-ipc-namespace-sharing", "ecs.capability.execution-role-awslogs", "ecs.capability.execution-role-ecr-pull", "ecs.capability.firelens.fluentbit", "ecs.capability.firelens.fluentd",
-		"ecs.capability.firelens.options.config.file", "ecs.capability.task-cpu-mem-limit", "ecs.capability.task-eni",
+		"ecs.capability.firelens.options.config.file", "ecs.capability.docker-plugin.local", "ecs.capability.efs", "ecs.capability.storage.ebs-task-volume-attach", "ecs.capability.task-cpu-mem-limit", "ecs.capability.task-eni",
 	} {
 		out = append(out, types.Attribute{Name: &name})
 	}

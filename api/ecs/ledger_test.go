@@ -56,11 +56,13 @@ func TestCheckRefusesByName(t *testing.T) {
 			in.Volumes = append(in.Volumes, types.Volume{Name: aws.String("v"), Host: &types.HostVolumeProperties{}})
 			return in
 		}(), ""},
-		{"EFS", "RegisterTaskDefinition", func() any {
+		{"an EFS access point", "RegisterTaskDefinition", func() any {
 			in := fargateInput()
-			in.Volumes = append(in.Volumes, types.Volume{Name: aws.String("v"), EfsVolumeConfiguration: &types.EFSVolumeConfiguration{FileSystemId: aws.String("fs-1")}})
+			in.Volumes = append(in.Volumes, types.Volume{Name: aws.String("v"), EfsVolumeConfiguration: &types.EFSVolumeConfiguration{
+				FileSystemId: aws.String("fs-0123"), TransitEncryption: types.EFSTransitEncryptionEnabled, AuthorizationConfig: &types.EFSAuthorizationConfig{AccessPointId: aws.String("fsap-1")},
+			}})
 			return in
-		}(), "ClientException: volumes[1].efsVolumeConfiguration is not supported: EFS volumes are not built yet."},
+		}(), "ClientException: volumes[1].efsVolumeConfiguration.authorizationConfig.accessPointId is not supported: EFS access points are not built."},
 	} {
 		err := s.Check(context.Background(), tc.op, tc.in)
 		if got := errorText(err); got != tc.want {

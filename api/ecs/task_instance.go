@@ -26,7 +26,7 @@ func (s *Service) StartTask(ctx context.Context, in *ecs.StartTaskInput) (*ecs.S
 		run, err := s.planRun(tx, caller, &ecs.RunTaskInput{
 			TaskDefinition: in.TaskDefinition, Cluster: in.Cluster, EnableECSManagedTags: in.EnableECSManagedTags, EnableExecuteCommand: in.EnableExecuteCommand,
 			Group: in.Group, NetworkConfiguration: in.NetworkConfiguration, Overrides: in.Overrides, PropagateTags: in.PropagateTags, StartedBy: in.StartedBy,
-			Tags: in.Tags, LaunchType: types.LaunchTypeEc2,
+			Tags: in.Tags, VolumeConfigurations: in.VolumeConfigurations, LaunchType: types.LaunchTypeEc2,
 		})
 		if err != nil {
 			return err

@@ -56,6 +56,9 @@ func renderTask(t *state.Task, eni *state.ENI, tags bool) types.Task {
 	if t.ENI != "" {
 		out.Attachments = append(out.Attachments, renderAttachment(t, eni))
 	}
+	for i := range t.Volumes {
+		out.Attachments = append(out.Attachments, renderVolume(t, &t.Volumes[i]))
+	}
 	if t.ContainerInstance != "" {
 		out.ContainerInstanceArn = aws.String(state.InstanceARN(t.Scope, t.Cluster, t.ContainerInstance))
 	}
@@ -186,6 +189,20 @@ func renderAttachment(t *state.Task, eni *state.ENI) types.Attachment {
 			detail("macAddress", t.Interface.MAC),
 			detail("privateDnsName", t.Interface.PrivateDNS),
 			detail("privateIPv4Address", t.Interface.Address.String()),
+		},
+	}
+}
+
+// renderVolume shows an EBS volume as the attachment that it is to ECS (SDK,
+// types.Attachment.Details).
+func renderVolume(t *state.Task, v *state.Volume) types.Attachment {
+	detail := func(name, value string) types.KeyValuePair {
+		return types.KeyValuePair{Name: aws.String(name), Value: aws.String(value)}
+	}
+	return types.Attachment{
+		Id: &v.AttachmentID, Type: aws.String("AmazonElasticBlockStorage"), Status: aws.String(t.VolumeStatus(v)),
+		Details: []types.KeyValuePair{
+			detail("roleArn", v.RoleARN), detail("volumeName", v.Name), detail("deleteOnTermination", strconv.FormatBool(v.DeleteOnTermination)), detail("volumeId", v.ID),
 		},
 	}
 }

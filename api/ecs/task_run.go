@@ -112,6 +112,12 @@ func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput
 	} else if r.OnInstances() && !hasInstances(tx, cluster) {
 		return nil, invalid("No Container Instances were found in your cluster.")
 	}
+	if err := r.overrideStorage(); err != nil {
+		return nil, err
+	}
+	if err := r.volumeConfigurations(in.VolumeConfigurations); err != nil {
+		return nil, err
+	}
 	r.Group = aws.ToString(in.Group)
 	switch {
 	case r.Group == "":

@@ -107,6 +107,7 @@ func requiredAttributes(d *types.TaskDefinition) []types.Attribute {
 	if aws.ToString(d.TaskRoleArn) != "" {
 		need("com.amazonaws.ecs.capability.task-iam-role")
 	}
+	need(volumeAttributes(d)...)
 	need(docker + "1.18")
 	if d.PidMode != "" || d.IpcMode != "" {
 		need("ecs.capability.pid-ipc-namespace-sharing")

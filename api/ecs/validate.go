@@ -124,23 +124,6 @@ func checkPlatform(d *types.TaskDefinition) error {
 	return nil
 }
 
-func checkVolumes(d *types.TaskDefinition) error {
-	seen := map[string]bool{}
-	for _, v := range d.Volumes {
-		switch name := aws.ToString(v.Name); {
-		case name == "":
-			return clientError("Volume.name should not be null or empty.")
-		case !nameRule.MatchString(name):
-			return clientError("Volume.name contains invalid characters.")
-		case seen[name]:
-			return clientError("Volume names must be unique within a task definition: '%s' is there more than once.", name)
-		default:
-			seen[name] = true
-		}
-	}
-	return nil
-}
-
 // checkContainers checks each container by itself and all names together.
 func checkContainers(d *types.TaskDefinition) error {
 	switch n := len(d.ContainerDefinitions); {

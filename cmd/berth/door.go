@@ -135,7 +135,7 @@ func (b *berth) down(ctx context.Context) error {
 	err := b.agent.Destroy(ctx)
 	// An order that came now would make again what is being removed.
 	b.stopOrders()
-	err = errors.Join(err, b.agent.Close(), b.network.Destroy(ctx), b.runtime.Destroy(ctx))
+	err = errors.Join(err, b.agent.Close(), b.network.Destroy(ctx), b.volumes.Destroy(ctx), b.runtime.Destroy(ctx))
 	if unwritten != nil {
 		err = errors.Join(err, b.stopAll(ctx))
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/berth/berth/agent/network"
 	"github.com/berth/berth/agent/runtime/crun"
 	"github.com/berth/berth/agent/runtime/images"
+	"github.com/berth/berth/agent/volumes"
 	"github.com/berth/berth/api/cloudwatch"
 	"github.com/berth/berth/api/ec2"
 	"github.com/berth/berth/api/ecs"
@@ -65,11 +66,13 @@ type Config struct {
 	PublicPool       netip.Prefix // zero: the instance's own part of loopback
 	Verify           bool
 	StoppedRetention time.Duration
-	SpotFallback     bool   // FARGATE_SPOT on FARGATE's capacity while its own is not to be had
-	Runtime          string // OCI runtime of container instances; empty: the host's own
-	FargateRuntime   string // that of Fargate tasks
-	GPUDir           string // where GPUs' device files are
-	MetadataFiles    bool   // for containers of container instances
+	SpotFallback     bool              // FARGATE_SPOT on FARGATE's capacity while its own is not to be had
+	Runtime          string            // OCI runtime of container instances; empty: the host's own
+	FargateRuntime   string            // that of Fargate tasks
+	GPUDir           string            // where GPUs' device files are
+	ReadyStorage     int64             // bytes; the size of task storage that some is kept ready of
+	EFS              map[string]string // what file systems are mapped to, by ID
+	MetadataFiles    bool              // for containers of container instances
 	PullBehavior     agent.PullBehavior
 	Registries       images.Registries
 	LazyLayers       []string   // see crun.Config
@@ -92,6 +95,7 @@ type berth struct {
 	blobs    *blobstore.Store
 	metrics  *metricstore.Store
 	runtime  *crun.Runtime
+	volumes  *volumes.Volumes
 	network  *network.Network
 	gpus     *gpu.Host
 	answers  *metadata.Server
@@ -164,7 +168,7 @@ func start(ctx context.Context, cfg Config) (_ *berth, err error) {
 	}
 	reports := dispatch.New(b.store, time.Now, b.log.With("part", "dispatch"))
 	if b.agent, err = agent.New(agent.Config{
-		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Objects: s3.NewReader(b.blobs), Reporter: reports, Metadata: b.answers, GPUs: b.gpus, MetadataFiles: cfg.MetadataFiles,
+		Dir: b.instance.Path("node"), Node: b.node.ID, Runtime: b.runtime, Network: b.network, Logs: b.shipper, Objects: s3.NewReader(b.blobs), Reporter: reports, Volumes: b.volumes, Metadata: b.answers, GPUs: b.gpus, MetadataFiles: cfg.MetadataFiles,
 		PullBehavior: cfg.PullBehavior, Log: b.log.With("part", "agent"),
 	}); err != nil {
 		return nil, err
@@ -230,11 +234,21 @@ func (b *berth) openNode(ctx context.Context) error {
 	}
 	b.closer = append(b.closer, b.metrics.Close)
 	if b.runtime, err = crun.Open(ctx, crun.Config{
-		Root: b.instance.Path("runtime"), Instance: b.instance.ID, Registries: b.cfg.Registries, Runtimes: b.cfg.runtimes(), LazyLayers: b.cfg.LazyLayers, Log: b.log.With("part", "runtime"),
+		Root: b.instance.Path("runtime"), Instance: b.instance.ID, Registries: b.cfg.Registries, Runtimes: b.cfg.runtimes(), LazyLayers: b.cfg.LazyLayers,
+		ReadyStorage: b.cfg.ReadyStorage, Log: b.log.With("part", "runtime"),
 	}); err != nil {
 		return err
 	}
 	b.closer = append(b.closer, b.runtime.Close)
+	if why := b.runtime.StorageProblem(); why != nil {
+		b.notes = append(b.notes, "the storage of Fargate tasks has no limit: "+why.Error())
+		b.log.Warn("the storage of Fargate tasks has no limit", "because", why)
+	}
+	// Below the runtime's directory, on the mount that it makes the namespaces of
+	// containers share where they wouldn't.
+	if b.volumes, err = volumes.Open(volumes.Config{Dir: b.instance.Path("runtime", "volumes"), EFS: b.cfg.EFS, Log: b.log.With("part", "volumes")}); err != nil {
+		return err
+	}
 	if b.network, err = network.Open(ctx, network.Config{Instance: b.instance.ID, Node: b.instance.Node, Log: b.log.With("part", "network")}); err != nil {
 		return err
 	}

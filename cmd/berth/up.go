@@ -21,9 +21,11 @@ import (
 
 	"github.com/berth/berth/agent"
 	"github.com/berth/berth/agent/runtime/images"
+	"github.com/berth/berth/agent/volumes"
 	"github.com/berth/berth/cli"
 	"github.com/berth/berth/instance"
 	"github.com/berth/berth/local"
+	"github.com/berth/berth/state"
 )
 
 // up starts Berth.
@@ -38,6 +40,7 @@ type up struct {
 	ContainerMetadata bool          `name:"container-metadata" env:"ECS_ENABLE_CONTAINER_METADATA" help:"Give containers of launch types EC2 and EXTERNAL a metadata file."`
 	PullBehavior      string        `name:"image-pull-behavior" env:"ECS_IMAGE_PULL_BEHAVIOR" enum:"default,always,once,prefer-cached" default:"default" help:"When a registry is asked for an image: default (always, and the present one is taken if it doesn't answer), always, once or prefer-cached (if the image is absent; with the latter no image is removed to make room)."`
 	LazyImages        bool          `name:"lazy-images" default:"true" negatable:"" help:"Start containers while the layers of their image still come, where those are made for it (eStargz)."`
+	EFS               []string      `name:"efs" help:"What stands for an EFS file system: fs-0123abcd=SERVER:/PATH by NFS, or fs-0123abcd=/DIRECTORY of this host. May be given more than once." placeholder:"ID=TARGET"`
 	RegistryConfig    string        `name:"registry-config" help:"File with the registries' credentials, in the form of Docker's config.json. By default registry.json in the data directory or, without it, config.json in $$DOCKER_CONFIG." placeholder:"FILE"`
 	InsecureRegistry  []string      `name:"insecure-registry" help:"Registry that speaks plain HTTP, as host or host:port. Those on loopback addresses always do. May be given more than once." placeholder:"HOST"`
 	ImageGCHigh       int           `name:"image-gc-high" default:"85" help:"Remove images that no task uses when more percent of the disk are in use (${default}); 0 never does." placeholder:"PERCENT"`
@@ -93,6 +96,7 @@ func (u *up) config(dir string) (Config, error) {
 		CPUOvercommit: u.CPUOvercommit, MemoryOvercommit: u.MemoryOvercommit,
 		GPUDir: u.GPUDir, Runtime: u.Runtime, FargateRuntime: u.FargateRuntime,
 		Verify: u.Credentials == "verify", StoppedRetention: u.StoppedRetention, SpotFallback: u.SpotFallback, MetadataFiles: u.ContainerMetadata,
+		ReadyStorage: int64(state.DefaultEphemeralGiB) << 30,
 	}
 	if u.LazyImages {
 		var err error
@@ -127,12 +131,31 @@ func (u *up) config(dir string) (Config, error) {
 	if err := u.images(&cfg); err != nil {
 		return cfg, err
 	}
+	if cfg.EFS, err = fileSystems(u.EFS); err != nil {
+		return cfg, err
+	}
 	if u.PublicPool != "" {
 		if cfg.PublicPool, err = netip.ParsePrefix(u.PublicPool); err != nil || !cfg.PublicPool.Addr().Is4() {
 			return cfg, fmt.Errorf("--public-pool %s: give an IPv4 range, like 127.100.0.0/16", u.PublicPool)
 		}
 	}
 	return cfg, nil
+}
+
+// fileSystems reads the flags --efs.
+func fileSystems(flags []string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, text := range flags {
+		id, target, err := volumes.ParseEFS(text)
+		if err != nil {
+			return nil, fmt.Errorf("--efs %s: %w", text, err)
+		}
+		if all[id] != "" {
+			return nil, fmt.Errorf("--efs %s: %s is %s already", text, id, all[id])
+		}
+		all[id] = target
+	}
+	return all, nil
 }
 
 // images checks the flags of images and registries.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,8 @@ import (
 //	limit=nofile    print the soft and the hard limit of open files
 //	mounted=PATH    print type, options and size of what is mounted there
 //	see             print all that a process can tell of where it is: see.go
+//	df=PATH         print how many GiB the file system holds that is there
+//	reserve=PATH:N  make a file that takes N GiB, without writing them
 //	isatty          tell whether stdin and stdout are terminals
 //	router          be a log router: print each record that comes to
 //	                /var/run/fluent.sock and by TCP, until SIGTERM
@@ -33,6 +36,23 @@ func field(verb, value string, term chan os.Signal) (known bool, err error) {
 		return true, err
 	case "see":
 		return true, see()
+	case "df":
+		var s unix.Statfs_t
+		err := unix.Statfs(value, &s)
+		fmt.Printf("holds %.1f GiB\n", float64(s.Blocks)*float64(s.Bsize)/(1<<30))
+		return true, err
+	case "reserve":
+		path, size, _ := strings.Cut(value, ":")
+		n, err := strconv.Atoi(size)
+		if err != nil {
+			return true, err
+		}
+		f, err := os.Create(path)
+		if err != nil {
+			return true, err
+		}
+		fmt.Printf("reserved %d GiB: %v\n", n, unix.Fallocate(int(f.Fd()), 0, 0, int64(n)<<30))
+		return true, f.Close()
 	case "isatty":
 		_, in := unix.IoctlGetTermios(0, unix.TCGETS)
 		_, out := unix.IoctlGetTermios(1, unix.TCGETS)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/berth/berth/agent/runtime"
 	"github.com/berth/berth/internal/wholefile"
@@ -86,6 +85,9 @@ func (r *Runtime) create(ctx context.Context, spec runtime.Spec) (_ *container, 
 	if err := makeWorkingDir(rootfs, spec.WorkingDir); err != nil {
 		return nil, err
 	}
+	if err := r.fillMounts(ctx, rootfs, spec.Mounts); err != nil {
+		return nil, err
+	}
 	// Whatever is wrong with the rest of the specification is said now, not at the
 	// start.
 	if _, err := r.config(rec, joined{}); err != nil {
@@ -125,11 +127,11 @@ func (r *Runtime) CreateSandbox(ctx context.Context, s runtime.Sandbox) error {
 		return err
 	}
 	defer unlock()
-	// The record comes first: a cgroup without one would never be removed.
+	// The record comes first: what has none would never be removed, or at any time.
 	if err := wholefile.WriteJSON(r.sandboxPath(s.ID), s); err != nil {
 		return fmt.Errorf("create sandbox %s: %w", s.ID, err)
 	}
-	if err := r.cgroups.makeTask(s); err != nil {
+	if err := errors.Join(r.cgroups.makeTask(s), r.makeStorage(ctx, s)); err != nil {
 		return fmt.Errorf("create sandbox %s: %w", s.ID, err)
 	}
 	r.mu.Lock()
@@ -183,7 +185,7 @@ func (r *Runtime) RemoveSandbox(ctx context.Context, id string) error {
 	if err := errors.Join(r.cgroups.remove(path), r.currentSpawner().forget(path)); err != nil {
 		return fmt.Errorf("remove sandbox %s: %w", id, err)
 	}
-	if err := r.trash.take(filepath.Join(r.root, writableDir, id)); err != nil {
+	if err := r.removeStorage(r.storage(id)); err != nil {
 		return fmt.Errorf("remove sandbox %s: %w", id, err)
 	}
 	if err := removeFile(r.sandboxPath(id)); err != nil {

@@ -22,7 +22,9 @@
 //	  starting            it is about to be released, or just was
 //	  started             it was released; the time is when
 //	  exit.json           how it ended
-//	writable/<task>/<id>/ its writable layer, over the layers of its image
+//	writable/<task>/      a task's storage (storage.go): its containers' writable
+//	                      layers, over those of their images, and its volumes
+//	ready/                storages that no task has yet
 //	trash/                what is no more, and goes in the background
 //	exits/<id>            the exit code, by conmon
 //	images/lazy/          layers that are still to come: mounts of a process that

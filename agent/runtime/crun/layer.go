@@ -26,7 +26,7 @@ const (
 )
 
 func (r *Runtime) layer(sandbox, id string) string {
-	return filepath.Join(r.root, writableDir, sandbox, id)
+	return filepath.Join(r.storage(sandbox), fsDir, layersDir, id)
 }
 
 // makeLayer makes the writable layer of a container over the base of its image:
@@ -87,34 +87,42 @@ func overlayOptions() []string {
 }
 
 // discard removes what there is of a container's files: its bundle, and its
-// writable layer, which is found by its ID alone. They are put aside, and go in
-// the background: a layer may be large.
+// writable layer, which is found by its ID alone. They are put aside on the file
+// systems that they are on, and go in the background: a layer may be large.
 func (r *Runtime) discard(id string) error {
 	layers, err := filepath.Glob(r.layer("*", id))
 	if err != nil {
 		return err
 	}
-	for _, dir := range append(layers, r.bundle(id)) {
-		if err := r.trash.take(dir); err != nil {
+	for _, dir := range layers {
+		if err := r.trash.move(dir, filepath.Join(dir, "..", "..", trashDir)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.trash.take(r.bundle(id))
 }
 
-// trash is a directory whose content is removed in the background.
+// trash are directories whose content is removed in the background: one, and
+// those of a pattern.
 type trash struct {
 	dir    string
+	others string
 	failed func(error)
 	wake   chan struct{}
 }
 
 // take puts a directory aside. It is no error that it isn't there.
-func (t *trash) take(dir string) error {
+func (t *trash) take(dir string) error { return t.move(dir, t.dir) }
+
+// move puts a directory into one of those that are emptied.
+func (t *trash) move(dir, into string) error {
 	if !exists(dir) {
 		return nil
 	}
-	err := os.Rename(dir, filepath.Join(t.dir, strconv.FormatInt(time.Now().UnixNano(), 36)+"-"+filepath.Base(dir)))
+	if err := os.MkdirAll(into, 0o711); err != nil {
+		return err
+	}
+	err := os.Rename(dir, filepath.Join(into, strconv.FormatInt(time.Now().UnixNano(), 36)+"-"+filepath.Base(dir)))
 	if errors.Is(err, syscall.EXDEV) {
 		err = os.RemoveAll(dir)
 	}
@@ -130,16 +138,16 @@ func (t *trash) take(dir string) error {
 
 // empty removes what is there.
 func (t *trash) empty(ctx context.Context) error {
-	entries, err := os.ReadDir(t.dir)
-	if err != nil {
-		return err
-	}
 	var errs []error
-	for _, e := range entries {
-		if ctx.Err() != nil {
-			break
+	for _, pattern := range []string{filepath.Join(t.dir, "*"), filepath.Join(t.others, "*")} {
+		found, err := filepath.Glob(pattern)
+		errs = append(errs, err)
+		for _, dir := range found {
+			if ctx.Err() != nil {
+				break
+			}
+			errs = append(errs, os.RemoveAll(dir))
 		}
-		errs = append(errs, os.RemoveAll(filepath.Join(t.dir, e.Name())))
 	}
 	return errors.Join(errs...)
 }

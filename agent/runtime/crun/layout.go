@@ -20,6 +20,7 @@ const (
 	seccompDir    = "seccomp"
 	writableDir   = "writable"
 	trashDir      = "trash"
+	readyDir      = "ready"
 
 	recordFile   = "container.json"
 	rootfsDir    = "rootfs"

@@ -19,7 +19,7 @@ import (
 // recover finds out how things stand. See doc.go for what each state of the
 // files means.
 func (r *Runtime) recover(ctx context.Context) error {
-	if err := r.recoverSandboxes(); err != nil {
+	if err := r.recoverSandboxes(ctx); err != nil {
 		return err
 	}
 	conmons, err := supervisorsOf(r.root)
@@ -59,7 +59,7 @@ func (r *Runtime) recover(ctx context.Context) error {
 }
 
 // recoverSandboxes also makes the cgroups again that a restart of the host took.
-func (r *Runtime) recoverSandboxes() error {
+func (r *Runtime) recoverSandboxes(ctx context.Context) error {
 	files, err := filepath.Glob(filepath.Join(r.root, sandboxesDir, "*.json"))
 	if err != nil {
 		return err
@@ -73,9 +73,13 @@ func (r *Runtime) recoverSandboxes() error {
 		if err := r.cgroups.makeTask(s); err != nil {
 			return fmt.Errorf("take up sandbox %s: %w", s.ID, err)
 		}
+		// After a restart of the host nothing runs that would need it.
+		if err := r.makeStorage(ctx, s); err != nil {
+			r.log.Error("could not take up a sandbox's storage", "sandbox", s.ID, "error", err)
+		}
 		r.sandboxes[s.ID] = s
 	}
-	return nil
+	return r.recoverStorage()
 }
 
 // recoverContainer takes up a container that was created. conmon is its

@@ -17,7 +17,7 @@ import (
 
 	"github.com/berth/berth/agent/runtime"
 	"github.com/berth/berth/agent/runtime/images"
-	"github.com/berth/berth/agent/runtime/internal/keylock"
+	"github.com/berth/berth/internal/keylock"
 )
 
 // Config says where and as whom to run containers.
@@ -43,6 +43,9 @@ type Config struct {
 	// InitPath is the small static init for containers that ask for one. Empty is
 	// the first found of tini and catatonit.
 	InitPath string
+	// ReadyStorage is the size in bytes of the limited storage that most sandboxes
+	// ask for: some of it are kept ready. 0: none is.
+	ReadyStorage int64
 }
 
 // Runtime runs containers by an OCI runtime under conmon. It implements
@@ -61,6 +64,7 @@ type Runtime struct {
 	cgroups        *cgroups
 	filters        *filters
 	trash          *trash
+	ready          *readyStorage
 	stopTrash      context.CancelFunc
 	sweeping       sync.WaitGroup
 	locks          keylock.Locks // by container or sandbox ID
@@ -89,7 +93,7 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the runtime's directory: %w", err)
 	}
-	for _, dir := range []string{imagesDir, containersDir, sandboxesDir, exitsDir, logsDir, stateDir, seccompDir, writableDir, trashDir} {
+	for _, dir := range []string{imagesDir, containersDir, sandboxesDir, exitsDir, logsDir, stateDir, seccompDir, writableDir, trashDir, readyDir} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o711); err != nil {
 			return nil, fmt.Errorf("make the runtime's directories: %w", err)
 		}
@@ -99,9 +103,10 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 		return nil, fmt.Errorf("find the runtime's directory: %w", err)
 	}
 	r := &Runtime{root: root, log: c.Log, containers: map[string]*container{}, sandboxes: map[string]runtime.Sandbox{}, stopTrash: func() {}}
-	r.trash = &trash{dir: filepath.Join(root, trashDir), wake: make(chan struct{}, 1), failed: func(err error) {
+	r.trash = &trash{dir: filepath.Join(root, trashDir), others: filepath.Join(r.storage("*"), fsDir, trashDir), wake: make(chan struct{}, 1), failed: func(err error) {
 		r.log.Error("could not remove the files of containers that are gone", "error", err)
 	}}
+	r.ready = newReadyStorage(r, c.ReadyStorage)
 	defer func() {
 		if err != nil && r.spawner == nil {
 			r.closeEngines()
@@ -148,6 +153,7 @@ func Open(ctx context.Context, c Config) (_ *Runtime, err error) {
 	run, stop := context.WithCancel(context.Background())
 	r.stopTrash = stop
 	r.sweeping.Go(func() { r.trash.run(run) })
+	r.sweeping.Go(func() { r.ready.run(run) })
 	return r, nil
 }
 
@@ -230,7 +236,7 @@ func (r *Runtime) Destroy(ctx context.Context) error {
 		errs = append(errs, r.RemoveSandbox(ctx, id))
 	}
 	errs = append(errs, r.store.EndLazy(ctx), r.Close())
-	errs = append(errs, r.cgroups.removeAll(), unmountBelow(r.root))
+	errs = append(errs, r.ready.destroy(), r.cgroups.removeAll(), unmountBelow(r.root), r.trash.empty(context.WithoutCancel(ctx)))
 	for _, e := range r.allEngines() {
 		if e.kind == isRunsc {
 			errs = append(errs, removeFile(filepath.Join(e.state, emptyNetNS)))

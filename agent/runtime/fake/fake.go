@@ -78,8 +78,14 @@ type container struct {
 
 func missing(what, id string) error { return fmt.Errorf("%s %s: %w", what, id, runtime.ErrNotFound) }
 
-// CreateSandbox notes a sandbox.
+// VolumeDir is a directory for a sandbox's volumes.
+func (r *Runtime) VolumeDir(sandbox string) string { return filepath.Join(r.dir, "volumes", sandbox) }
+
+// CreateSandbox notes a sandbox and makes the directory for its volumes.
 func (r *Runtime) CreateSandbox(_ context.Context, s runtime.Sandbox) error {
+	if err := os.MkdirAll(r.VolumeDir(s.ID), 0o711); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sandboxes[s.ID] = s
@@ -102,7 +108,7 @@ func (r *Runtime) RemoveSandbox(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	return nil
+	return os.RemoveAll(r.VolumeDir(id))
 }
 
 // Sandboxes lists the IDs of all, in no order.

@@ -19,7 +19,7 @@ import (
 	"github.com/containerd/platforms"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/berth/berth/agent/runtime/internal/keylock"
+	"github.com/berth/berth/internal/keylock"
 )
 
 // errPlatform says that an image is not for this host. The words are ECS's.

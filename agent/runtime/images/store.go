@@ -24,7 +24,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/berth/berth/agent/runtime/internal/keylock"
+	"github.com/berth/berth/internal/keylock"
 )
 
 // namespace is containerd's word for a partition of its metadata. The store is

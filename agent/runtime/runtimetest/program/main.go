@@ -2,6 +2,7 @@
 // and those that need a kernel:
 //
 //	write=PATH:TEXT   write a file
+//	grow=PATH:MIB     write a file of so many MiB
 //	cat=PATH          print a file
 //	stat=PATH         print permissions, in octal, and size
 //	eat=MIB           take so much memory and touch it
@@ -67,6 +68,13 @@ func step(verb, value string) error {
 	case "write":
 		path, text, _ := strings.Cut(value, ":")
 		return os.WriteFile(path, []byte(text), 0o644)
+	case "grow":
+		path, size, _ := strings.Cut(value, ":")
+		n, err := strconv.Atoi(size)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, make([]byte, n<<20), 0o644)
 	case "cat":
 		data, err := os.ReadFile(value)
 		fmt.Print(string(data))
