@@ -16,6 +16,7 @@ import (
 var (
 	samples = map[string]any{
 		".sizeInGiB": 30, "resourceRequirements[].value": "1", ".sharingStrategy": map[string]any{"nvidiaMps": map[string]any{}},
+		".containerConfigurations[]": map[string]any{"logLevel": "debug"},
 	}
 	beside = map[string]string{
 		".resourceRequirements[]": `{"resourceRequirements": [{"type": "GPU", "value": "1"}]}`,
@@ -31,6 +32,8 @@ func sample(path string, t reflect.Type) any {
 		}
 	}
 	switch t.Kind() {
+	case reflect.Struct: // one that leads back into itself
+		return map[string]any{}
 	case reflect.Bool:
 		return true
 	case reflect.Int32, reflect.Int64, reflect.Float64:

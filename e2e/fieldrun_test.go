@@ -406,7 +406,7 @@ func (h *fieldHost) play(t *testing.T, c *fieldCase, mode, op string) {
 			continue
 		}
 		if op != "" && !launched && !c.has("run") {
-			launch(i)
+			launch(i - 1)
 		}
 		var got any
 		switch p.key {
