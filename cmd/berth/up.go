@@ -278,7 +278,7 @@ func cleanUp(ctx context.Context, dir string) error {
 		return err
 	}
 	b, err := start(ctx, Config{
-		DataDir: dir, Listen: "127.0.0.1:0", Account: keys.Account, Region: last.Region, CPUOvercommit: 1, MemoryOvercommit: 1,
+		DataDir: dir, Listen: "127.0.0.1:0", Account: keys.Account, Region: last.Region, CPUOvercommit: 1, MemoryOvercommit: 1, GPUDir: "/dev",
 		Verify: true, StoppedRetention: time.Hour, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
