@@ -125,7 +125,7 @@ func checkFirelens(d *types.TaskDefinition) error {
 		case (kind == "") != (value == ""):
 			return clientError("Invalid 'firelensConfiguration' setting for container '%s': config-file-type and config-file-value must be specified together.", *c.Name)
 		case kind == "s3":
-			return clientError("firelensConfiguration.options config-file-type s3 is not supported: there is no S3 to read it from.")
+			return clientError("firelensConfiguration.options config-file-type s3 is not supported: configuration is not read from S3 yet.")
 		case kind != "" && kind != "file":
 			return clientError("Invalid 'firelensConfiguration' setting for container '%s': config-file-type must be s3 or file.", *c.Name)
 		}
