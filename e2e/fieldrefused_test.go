@@ -100,7 +100,11 @@ func TestRefusedByLedger(t *testing.T) {
 			}
 			base["containerDefinitions"] = []any{container}
 			if strings.HasPrefix(rest, "volumes[]") {
-				base["volumes"] = []any{map[string]any{"name": "v"}}
+				volume := map[string]any{"name": "v"}
+				if strings.Contains(rest, ".efsVolumeConfiguration.") {
+					volume["efsVolumeConfiguration"] = map[string]any{"fileSystemId": "fs-0123abcd"}
+				}
+				base["volumes"] = []any{volume}
 			}
 		}
 		_, got := h.call(t, op, withLeaf(base, inputs[op], leaf.Path, strings.Split(rest, ".")))
