@@ -102,7 +102,7 @@ func TestRefusedByLedger(t *testing.T) {
 			if strings.HasPrefix(rest, "volumes[]") {
 				volume := map[string]any{"name": "v"}
 				if strings.Contains(rest, ".efsVolumeConfiguration.") {
-					volume["efsVolumeConfiguration"] = map[string]any{"fileSystemId": "fs-0123abcd"}
+					volume["efsVolumeConfiguration"] = map[string]any{"fileSystemId": "fs-0123abcd", "transitEncryption": "ENABLED"}
 				}
 				base["volumes"] = []any{volume}
 			}
