@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
-	"regexp"
 	"strings"
 	"time"
 
@@ -72,7 +70,7 @@ func (c Run) Run(g *Globals) error {
 	if _, err := a.ecs.CreateCluster(ctx, &ecs.CreateClusterInput{ClusterName: &c.Cluster}); err != nil {
 		return plain(err)
 	}
-	definition, err := c.definition(ctx, a, ports)
+	definition, err := program{family: c.family(), group: runGroup, image: c.Image, ports: ports, cpu: c.CPU, memory: c.Memory}.definition(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -161,72 +159,19 @@ func (c Run) stream(t types.Task) string {
 	return c.family() + "/" + runContainer + "/" + last(*t.TaskArn)
 }
 
-var notFamily = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
-
 // family is the name of the task definition.
 func (c Run) family() string {
 	if c.Name != "" {
 		return c.Name
 	}
-	name, _, _ := strings.Cut(path.Base(c.Image), "@")
-	name, _, _ = strings.Cut(name, ":")
-	return "run-" + notFamily.ReplaceAllString(name, "-")
-}
-
-// definition returns the task definition for the image: the family's newest if
-// it is the same, else a new revision.
-func (c Run) definition(ctx context.Context, a *api, ports []types.PortMapping) (string, error) {
-	family := c.family()
-	have, err := a.ecs.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: &family})
-	if err == nil && c.same(have.TaskDefinition, ports) {
-		return *have.TaskDefinition.TaskDefinitionArn, nil
-	}
-	out, err := a.ecs.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
-		Family: &family, NetworkMode: types.NetworkModeAwsvpc, RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
-		Cpu: &c.CPU, Memory: &c.Memory,
-		ContainerDefinitions: []types.ContainerDefinition{{
-			Name: aws.String(runContainer), Image: &c.Image, PortMappings: ports, Essential: aws.Bool(true),
-			LogConfiguration: &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{
-				"awslogs-group": runGroup, "awslogs-create-group": "true", "awslogs-region": a.cfg.Region, "awslogs-stream-prefix": family,
-			}},
-		}},
-	})
-	if err != nil {
-		return "", plain(err)
-	}
-	return *out.TaskDefinition.TaskDefinitionArn, nil
-}
-
-func (c Run) same(d *types.TaskDefinition, ports []types.PortMapping) bool {
-	if aws.ToString(d.Cpu) != c.CPU || aws.ToString(d.Memory) != c.Memory || len(d.ContainerDefinitions) != 1 {
-		return false
-	}
-	main := d.ContainerDefinitions[0]
-	if aws.ToString(main.Image) != c.Image || len(main.PortMappings) != len(ports) || main.LogConfiguration == nil || main.LogConfiguration.Options["awslogs-group"] != runGroup {
-		return false
-	}
-	for i, p := range ports {
-		if have := main.PortMappings[i]; aws.ToInt32(have.ContainerPort) != *p.ContainerPort || have.Protocol != p.Protocol {
-			return false
-		}
-	}
-	return true
+	return "run-" + imageName(c.Image)
 }
 
 // overrides are command and environment, which so need no definition of their own.
 func (c Run) overrides() (*types.TaskOverride, error) {
-	o := types.ContainerOverride{Name: aws.String(runContainer), Command: c.Command}
-	if len(c.Command) > 0 && c.Command[0] == "--" {
-		o.Command = c.Command[1:]
-	}
-	for _, e := range c.Env {
-		name, value, ok := strings.Cut(e, "=")
-		if !ok || name == "" {
-			return nil, fmt.Errorf("-e %s: must be NAME=VALUE", e)
-		}
-		o.Environment = append(o.Environment, types.KeyValuePair{Name: &name, Value: &value})
-	}
-	return &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{o}}, nil
+	env, err := environment(c.Env)
+	o := types.ContainerOverride{Name: aws.String(runContainer), Command: command(c.Command), Environment: env}
+	return &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{o}}, err
 }
 
 const (

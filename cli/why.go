@@ -11,9 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// Why says why a task waits, or stopped.
+// Why says why a task waits, or stopped, or what a service waits for.
 type Why struct {
-	Task     string `arg:"" help:"The task's ID, the beginning of it, or its ARN."`
+	Task     string `arg:"" help:"The task's ID, the beginning of it, or its ARN; or the ARN of a service."`
 	Timeline bool   `help:"Show how long each step of the launch took."`
 	JSON     bool   `help:"Print JSON."`
 }
@@ -23,6 +23,9 @@ func (c Why) Run(g *Globals) error {
 	a, err := g.api()
 	if err != nil {
 		return err
+	}
+	if isService(c.Task) {
+		return c.service(g, a)
 	}
 	t, err := a.task(g.Context, c.Task)
 	if err != nil {

@@ -32,7 +32,10 @@ type commands struct {
 	Logs cli.Logs `cmd:"" help:"Print what a task writes."`
 	Exec cli.Exec `cmd:"" help:"Run a command in a task's container."`
 	Stop cli.Stop `cmd:"" help:"Stop tasks."`
-	Why  cli.Why  `cmd:"" help:"Say why a task waits or stopped."`
+	Why  cli.Why  `cmd:"" help:"Say why a task waits or stopped, or what a service waits for."`
+
+	Service cli.Service `cmd:"" help:"Services: tasks that are kept running."`
+	Deploy  cli.Deploy  `cmd:"" help:"Replace a service's tasks by new ones, with another image if asked to."`
 
 	Spot cli.Spot `cmd:"" help:"Capacity of FARGATE_SPOT."`
 	Node cli.Node `cmd:"" help:"Make this host a container instance of a cluster, for tasks of launch type EC2."`
