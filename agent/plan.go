@@ -37,6 +37,7 @@ type container struct {
 	// digits, as on Fargate.
 	id           string
 	image        string
+	pinned       string // digest that the image must have; empty: any
 	essential    bool
 	dependsOn    []dependency
 	startTimeout time.Duration // 0: none
@@ -126,6 +127,9 @@ func newPlan(as *state.Assignment, dir folder) (*plan, error) {
 			n++
 		}
 		digits[n] = true
+		if at := slices.IndexFunc(as.Task.Containers, func(s state.Container) bool { return s.Name == c.name }); at >= 0 {
+			c.pinned = as.Task.Containers[at].Pinned
+		}
 		c.id = fmt.Sprintf("%s-%010d", as.Task.ID, n)
 		c.names.hostname = first(c.names.hostname, p.defaultHostname(c))
 		p.containers = append(p.containers, c)

@@ -26,7 +26,7 @@ func specOf(t *testing.T, as *state.Assignment, img v1.ImageConfig) runtime.Spec
 	for _, v := range p.volumes {
 		p.sources = append(p.sources, "/volumes/"+v.name)
 	}
-	s, err := p.spec(p.containers[0], runtime.Image{Config: img}, "/dir", "/netns/x")
+	s, err := p.spec(p.containers[0], runtime.Image{Ref: "app", Config: img}, "/dir", "/netns/x")
 	if err != nil {
 		t.Fatal(err)
 	}

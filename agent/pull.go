@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/berth/berth/agent/runtime"
@@ -61,6 +62,27 @@ func (a *Agent) image(ctx context.Context, ref string) (runtime.Image, error) {
 	return present, nil
 }
 
+// reference is how a container's image is asked for: by the digest that it must
+// have, if any. One that came from an archive is taken as it is: no registry has
+// another.
+func (a *Agent) reference(ctx context.Context, c *container) string {
+	if img, err := a.cfg.Runtime.Image(ctx, c.image); c.pinned != "" && err == nil && img.Imported {
+		return c.image
+	}
+	return pinned(c.image, c.pinned)
+}
+
+// pinned is a reference with a digest, if one is given and it has none.
+func pinned(ref, digest string) string {
+	if digest == "" || strings.Contains(ref, "@") {
+		return ref
+	}
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		ref = ref[:i]
+	}
+	return ref + "@" + digest
+}
+
 // Images are those of all tasks that the node has, started or not. A task is
 // among them before its images are asked for.
 func (a *Agent) Images() []string {
@@ -70,6 +92,9 @@ func (a *Agent) Images() []string {
 	for _, t := range a.tasks {
 		for _, c := range t.plan.containers { // a plan never changes
 			list = append(list, c.image)
+			if c.pinned != "" {
+				list = append(list, pinned(c.image, c.pinned))
+			}
 		}
 	}
 	return list
@@ -88,7 +113,7 @@ func (t *task) pullAll() {
 		all = false
 		t.op(t.launching, t.name("pull", i), func(ctx context.Context) func() {
 			took := t.stopwatch(state.StepPull, i)
-			img, err := t.a.image(ctx, t.plan.containers[i].image)
+			img, err := t.a.image(ctx, t.a.reference(ctx, t.plan.containers[i]))
 			steps := split(took(), img)
 			return func() {
 				if err != nil {

@@ -26,7 +26,7 @@ func (p *plan) spec(c *container, img runtime.Image, dir folder, netns string) (
 	}
 	s := c.shape
 	s.Runtime = p.task.Runtime
-	s.ID, s.Sandbox, s.Image = c.id, p.task.ID, c.image
+	s.ID, s.Sandbox, s.Image = c.id, p.task.ID, img.Ref
 	s.Args, s.Env = args, p.env(c, img)
 	s.WorkingDir = first(c.workingDirectory, img.Config.WorkingDir, "/")
 	s.User = first(c.user, img.Config.User)

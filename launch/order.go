@@ -38,6 +38,8 @@ type Order struct {
 	Volumes []state.Volume
 	Tags    []state.Tag
 	Network Network // of awsvpc
+	// Digests are those that images must have, by container; none: any.
+	Digests map[string]string
 	// Zones is how many tasks there are in which availability zone. On FARGATE those
 	// that have the fewest are tried first; nil leaves it to chance.
 	Zones map[string]int
@@ -111,6 +113,9 @@ func (o *Order) containers() []state.Container {
 		}
 		if size.Reservation > 0 {
 			c.MemoryReservation = strconv.Itoa(int(size.Reservation))
+		}
+		if d.VersionConsistency != types.VersionConsistencyDisabled {
+			c.Pinned = o.Digests[c.Name]
 		}
 		if o.Exec {
 			c.ExecAgent = state.ExecAgentPending

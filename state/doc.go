@@ -23,7 +23,8 @@
 //	Service         Deployment                              whoever makes a deployment: api/ecs, control/services for rollbacks
 //	Service         INACTIVE, and the rest of its status    control/services
 //	ServiceEvent    all                                     control/services
-//	ServiceRevision all                                     api/ecs, never changed
+//	ServiceRevision all but Digests                         api/ecs, never changed
+//	ServiceRevision Digests                                 control/services, once
 //	Deployment      all at first, StopRequested, Hooks.Action  api/ecs (control/services: those that roll back)
 //	Deployment      the rest                                control/services
 //	CapacityProvider all                                    api/ecs

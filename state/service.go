@@ -83,13 +83,12 @@ func (e *ServiceEvent) Key() Key {
 }
 
 // ServiceRevision is what the tasks of a deployment or task set are started from.
-// It never changes.
+// But for Digests it never changes.
 type ServiceRevision struct {
 	Scope
 	Cluster, Service string
 	ID               string // 20 digits, as AWS's
-	// Spec is what DescribeServiceRevisions shows; containerImages are added to
-	// that from Images.
+	// Spec is what DescribeServiceRevisions shows, without containerImages.
 	Spec Spec[types.ServiceRevision, *types.ServiceRevision]
 	// Family and Revision of the task definition.
 	Family   string
@@ -100,7 +99,11 @@ type ServiceRevision struct {
 	ExecuteCommand bool             `json:",omitempty"`
 	PropagateTags  types.PropagateTags
 	ManagedTags    bool `json:",omitempty"` // enableECSManagedTags
-	CreatedAt      time.Time
+	// Digests are those of its containers' images, by the containers' names, as the
+	// first task that ran had them: later ones have the same (Amazon ECS Developer
+	// Guide, "Container image resolution").
+	Digests   map[string]string `json:",omitempty"`
+	CreatedAt time.Time
 }
 
 // Key is "cluster/service/id".

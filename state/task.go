@@ -143,9 +143,12 @@ type Container struct {
 	ID          string // UUID, the last part of its ARN
 	Image       string
 	ImageDigest string `json:",omitempty"`
-	RuntimeID   string `json:",omitempty"`
-	Last        TaskState
-	ExitCode    *int32 `json:",omitempty"`
+	// Pinned is the digest that its image must have, whatever its name leads to by
+	// now; empty for any.
+	Pinned    string `json:",omitempty"`
+	RuntimeID string `json:",omitempty"`
+	Last      TaskState
+	ExitCode  *int32 `json:",omitempty"`
 	// Reason says more when it could not start or was ended by the kernel, in
 	// AWS's words: "OutOfMemoryError: Container killed due to memory usage".
 	Reason string             `json:",omitempty"`

@@ -125,35 +125,8 @@ func renderRevision(v store.View, r *state.ServiceRevision) types.ServiceRevisio
 	if !ok {
 		return out
 	}
-	digests := map[string]string{}
-	for _, starter := range startersOf(v, r) {
-		for t := range store.Tasks.By(v, store.TasksByStarter, starter) {
-			for _, c := range t.Containers {
-				if c.ImageDigest != "" {
-					digests[c.Name] = c.ImageDigest
-				}
-			}
-		}
-	}
 	for _, c := range def.Spec.V.ContainerDefinitions {
-		out.ContainerImages = append(out.ContainerImages, types.ContainerImage{ContainerName: c.Name, Image: c.Image, ImageDigest: text(digests[aws.ToString(c.Name)])})
+		out.ContainerImages = append(out.ContainerImages, types.ContainerImage{ContainerName: c.Name, Image: c.Image, ImageDigest: text(r.Digests[aws.ToString(c.Name)])})
 	}
 	return out
-}
-
-// startersOf are the IDs of the deployments and task sets of a revision.
-func startersOf(v store.View, r *state.ServiceRevision) []string {
-	var ids []string
-	prefix := r.Cluster + "/" + r.Service + "/"
-	for d := range store.Deployments.List(v, r.Scope, prefix) {
-		if d.Revision == r.ID {
-			ids = append(ids, d.ID)
-		}
-	}
-	for t := range store.TaskSets.List(v, r.Scope, prefix) {
-		if t.Revision == r.ID {
-			ids = append(ids, t.ID)
-		}
-	}
-	return ids
 }

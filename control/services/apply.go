@@ -23,6 +23,9 @@ import (
 
 // apply writes what was decided.
 func (l *Loop) apply(tx *store.Tx, p *loaded) {
+	for _, r := range p.pins {
+		store.Revisions.Put(tx, r)
+	}
 	for _, t := range p.counts {
 		c := t.Clone()
 		c.Counted = true
@@ -238,7 +241,7 @@ func (l *Loop) order(v store.View, s *state.Service, of, revision string) (*laun
 	}
 	o := &launch.Order{
 		Scope: s.Scope, Cluster: cluster, Definition: definition, Launch: r.LaunchType, CPU: r.CPU, Memory: r.Memory,
-		Group: s.Group(), StartedBy: of, Service: s.Name, Deployment: of, Exec: s.Spec.V.EnableExecuteCommand, Tags: tags(s, definition),
+		Group: s.Group(), StartedBy: of, Service: s.Name, Deployment: of, Exec: s.Spec.V.EnableExecuteCommand, Tags: tags(s, definition), Digests: r.Digests,
 	}
 	if !o.OnInstances() {
 		// Fargate's Linux platform is 1.4.0 (AWS Fargate Developer Guide, "Fargate Linux

@@ -19,6 +19,7 @@ type loaded struct {
 	wereOf  []*state.Deployment
 	wereSet []*state.TaskSet
 	refused bool // a task had no place
+	pins    []*state.ServiceRevision
 }
 
 // look takes the picture of a service; nil when it is over or isn't there.
@@ -58,6 +59,7 @@ func (l *Loop) look(v store.View, k state.Key) *loaded {
 	for i := range store.Instances.By(v, store.InstancesDraining, cluster.String()) {
 		p.draining[i.ID] = true
 	}
+	p.pin(v)
 	if service.Status == active && p.daemon() {
 		l.lookAtInstances(v, p)
 	}
@@ -122,7 +124,7 @@ func (l *Loop) zones(v store.View, p *loaded) []string {
 
 // changed reports whether a decision has changed anything.
 func (p *loaded) changed() bool {
-	return p.begun() || len(p.counts)+len(p.events)+len(p.after)+len(p.gone) > 0 || !reflect.DeepEqual(p.service, p.was) ||
+	return p.begun() || len(p.pins) > 0 || len(p.counts)+len(p.events)+len(p.after)+len(p.gone) > 0 || !reflect.DeepEqual(p.service, p.was) ||
 		slices.ContainsFunc(indexes(p.deployments), func(i int) bool { return !reflect.DeepEqual(p.deployments[i], p.wereOf[i]) }) ||
 		slices.ContainsFunc(indexes(p.sets), func(i int) bool { return !reflect.DeepEqual(p.sets[i], p.wereSet[i]) })
 }
