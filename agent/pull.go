@@ -146,8 +146,12 @@ func pullReason(err error) string {
 }
 
 // split tells the unpacking of an image apart from its coming, as far as it came
-// after it.
+// after it, and a pull of all of it from one that left its layers to come.
 func split(pull state.Step, img runtime.Image) []state.Step {
+	if img.Coming {
+		pull.Name = state.StepLazyPull
+		return []state.Step{pull}
+	}
 	if img.UnpackedIn <= 0 || img.UnpackedIn > pull.Took {
 		return []state.Step{pull}
 	}

@@ -97,4 +97,7 @@ func TestSplit(t *testing.T) {
 		!got[1].Began.Equal(began.Add(8*time.Second)) || got[1].Container != "web" {
 		t.Errorf("of a pull: %+v", got)
 	}
+	if got := split(pull, runtime.Image{Coming: true}); len(got) != 1 || got[0].Name != state.StepLazyPull || got[0].Took != pull.Took {
+		t.Errorf("of a pull of an image that is still to come: %+v", got)
+	}
 }

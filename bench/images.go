@@ -90,7 +90,8 @@ func (b *bench) images() error {
 	}
 	fmt.Printf("Berth           %v, of it unpacked after the last byte %v\n", mine, unpack)
 	for i, p := range others {
-		fmt.Printf("%-16s%v; Berth takes %.2fx of it (median)\n", p.name, took[i], float64(mine.at(0.5))/float64(took[i].at(0.5)))
+		ratio := func(q float64) float64 { return float64(mine.at(q)) / float64(took[i].at(q)) }
+		fmt.Printf("%-16s%v; Berth takes %.2fx of the median, %.2fx of the p99\n", p.name, took[i], ratio(0.5), ratio(0.99))
 	}
 	return nil
 }

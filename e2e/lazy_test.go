@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -59,7 +60,7 @@ func (r *slowRegistry) pushLazily(t *testing.T, repo string) string {
 			t.Fatal(err)
 		}
 		blob, err := io.ReadAll(made)
-		if err != nil {
+		if err = errors.Join(err, made.Close()); err != nil { // it has files
 			t.Fatal(err)
 		}
 		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(blob)), nil }, tarball.WithMediaType(kinds.OCILayer))
@@ -98,6 +99,9 @@ func TestLazyImage(t *testing.T) {
 	group := h.group(t, "--protocol tcp --port 80 --cidr 0.0.0.0/0")
 	arn := *h.run(t, h.register(t, []types.ContainerDefinition{c}), withGroups(group)).TaskArn
 	running := h.await(t, arn, "RUNNING")
+	if !slices.ContainsFunc(running.Attributes, func(a types.Attribute) bool { return strings.HasSuffix(aws.ToString(a.Name), ".lazy-pull.main") }) {
+		t.Errorf("its timeline has no lazy pull: %+v", running.Attributes)
+	}
 	h.awaitLine(t, arn, "main", "up")
 	<-r.held // the layer is under way, and doesn't come
 	h.kill()

@@ -189,9 +189,12 @@ const (
 	StepENI    = "eni"
 	StepPull   = "pull"
 	StepUnpack = "unpack"
-	StepCreate = "create"
-	StepStart  = "start"
-	StepHealth = "health" // until the first HEALTHY
+	// StepLazyPull is in StepPull's place where a container could run before its
+	// image's layers were there.
+	StepLazyPull = "lazy-pull"
+	StepCreate   = "create"
+	StepStart    = "start"
+	StepHealth   = "health" // until the first HEALTHY
 )
 
 // Step is a part of a launch, for the timeline of a task.

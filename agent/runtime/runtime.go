@@ -51,6 +51,9 @@ type Image struct {
 	// its last byte was there, and UnpackedIn how long from then until its last
 	// layer was unpacked. Layers are unpacked while others come.
 	PulledIn, UnpackedIn time.Duration
+	// Coming, of an image that Pull has just fetched: its layers are still to come,
+	// and containers can run meanwhile.
+	Coming bool
 }
 
 // Pulling is an image that is being pulled, or unpacked from an archive.

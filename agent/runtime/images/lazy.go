@@ -186,6 +186,7 @@ func (s *Store) pullLazily(ctx context.Context, name string, target v1.Descripto
 		}
 		return img, false // the whole pull says what is wrong with it
 	}
+	img.Coming = true
 	s.completeLater(b)
 	s.log.Debug("image pulled lazily", "image", name, "layers", len(b.Layers))
 	return img, true

@@ -94,7 +94,7 @@ func stargz(t *testing.T, layers, size int) v1.Image {
 			t.Fatal(err)
 		}
 		blob, err := io.ReadAll(made)
-		if err != nil {
+		if err = errors.Join(err, made.Close()); err != nil { // it has files
 			t.Fatal(err)
 		}
 		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(blob)), nil }, tarball.WithMediaType(types.OCILayer))
@@ -185,8 +185,8 @@ func TestLazy(t *testing.T) {
 	give := w.withhold(t, img)
 	s, _ := lazily(t, dir)
 	pulled, err := s.Pull(t.Context(), ref, true)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || !pulled.Coming {
+		t.Fatalf("pulled %+v, %v", pulled, err)
 	}
 	if again, err := s.Pull(t.Context(), ref, true); err != nil || again.Digest != pulled.Digest {
 		t.Errorf("pulled again: %+v, %v", again, err)
