@@ -34,14 +34,13 @@ func (l *Loop) look(v store.View, k state.Key) *loaded {
 	}}
 	of := service.Cluster + "/" + service.Name + "/"
 	for d := range store.Deployments.List(v, service.Scope, of) {
-		if d.CreatedAt.Before(service.CreatedAt) {
+		if d.Role == state.RoleInactive && !d.FinishedAt.IsZero() && d.CreatedAt.Before(service.CreatedAt) {
 			continue // of a service of the same name that was before
 		}
 		c := *d
 		p.deployments, p.wereOf = append(p.deployments, &c), append(p.wereOf, d)
-		if d.Role != state.RoleInactive || d.ID == service.Deployment || service.Status == draining {
-			p.tasks[d.ID] = slices.Collect(store.Tasks.By(v, store.TasksByStarter, d.ID))
-		}
+		// Also of those that are INACTIVE: a lost node may bring tasks of them back.
+		p.tasks[d.ID] = slices.Collect(store.Tasks.By(v, store.TasksByStarter, d.ID))
 	}
 	slices.SortStableFunc(p.deployments, func(a, b *state.Deployment) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	slices.SortStableFunc(p.wereOf, func(a, b *state.Deployment) int { return a.CreatedAt.Compare(b.CreatedAt) })

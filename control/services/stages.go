@@ -80,14 +80,20 @@ func (p *picture) keepBoth(d *state.Deployment) kept {
 		}
 		return 0
 	}
-	keep := func(c *crew, of *state.Deployment, desired int) kept {
-		o := p.order(of, desired)
-		o.limits, o.closed, o.reason = limits{desired, 2*desired + 1}, false, scaling(d)
+	// Both in full, and one to take another's place.
+	most := 2*desired + 1
+	keep := func(c *crew, of *state.Deployment, target, others int) kept {
+		o := p.order(of, target)
+		o.limits, o.closed, o.reason = limits{target, most - others}, false, scaling(d)
 		return p.keep(c, o)
 	}
-	k := keep(&s.green, d, target(at >= slices.Index(stages[:], types.ServiceDeploymentLifecycleStageScaleUp)))
+	k := keep(&s.green, d, target(at >= slices.Index(stages[:], types.ServiceDeploymentLifecycleStageScaleUp)), s.blue.all()+s.rest.all())
 	if s.blueOf != nil {
-		blue := keep(&s.blue, s.blueOf, target(d.Stage != types.ServiceDeploymentLifecycleStageCleanUp))
+		starting := 0
+		for _, begun := range p.starts {
+			starting += begun.count
+		}
+		blue := keep(&s.blue, s.blueOf, target(d.Stage != types.ServiceDeploymentLifecycleStageCleanUp), s.green.all()+starting+s.rest.all())
 		k.steady = k.steady && blue.steady
 	}
 	p.stopAll(append(s.rest.wanted, append(s.rest.old, s.rest.sick...)...), "", scaling(d))

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -34,14 +33,12 @@ const (
 // clock that moves only when it is told to.
 type world struct {
 	*store.Store
-	t     testing.TB
+	t     fataler
 	l     *Loop
 	now   time.Time
 	does  map[int32]string // by revision of the definition
 	count int              // of records made, for their IDs
 	wait  time.Duration    // what the last step asked for
-	// free is how often a step is let off the limits: after what the user did.
-	lastUp int
 }
 
 // fataler is what testing.T and rapid.T have in common.
@@ -50,16 +47,12 @@ type fataler interface {
 	Cleanup(func())
 }
 
-func newWorld(t testing.TB, nodes int) *world {
+func newWorld(t fataler, nodes int) *world {
 	s, err := store.Open(context.Background(), memory.New())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return newWorldOn(t, s, nodes)
-}
-
-func newWorldOn(t testing.TB, s *store.Store, nodes int) *world {
 	w := &world{Store: s, t: t, now: time.Unix(1_700_000_000, 0).UTC(), does: map[int32]string{}}
 	clock := func() time.Time { return w.now }
 	w.l = New(s, &launch.Launcher{PublicPool: netip.MustParsePrefix("127.9.0.0/16"), Now: clock}, clock)
