@@ -146,6 +146,9 @@ type Deployment struct {
 	StageAt      time.Time                             `json:",omitzero"` // when the stage began
 	// StopRequested is what StopServiceDeployment asked for: ABORT or ROLLBACK.
 	StopRequested types.StopServiceDeploymentStopType `json:",omitempty"`
+	// Replaces is the ID of the deployment whose tasks work until this one's take
+	// their place, of the strategies that keep both: chosen when its stages begin.
+	Replaces string `json:",omitempty"`
 	// Hooks are those of the stage it is in, and of the stages before.
 	Hooks []DeploymentHook `json:",omitempty"`
 	// RollbackOf is the ID of the deployment that this one takes back.

@@ -47,10 +47,7 @@ type sides struct {
 func (p *picture) sides(d *state.Deployment) *sides {
 	s := &sides{}
 	for _, of := range p.deployments {
-		if of == d || !slices.ContainsFunc(p.tasks[of.ID], func(t *state.Task) bool { return t.Last <= state.Running }) {
-			continue
-		}
-		if s.blueOf == nil || of.Rollout == types.DeploymentRolloutStateCompleted || s.blueOf.Rollout != types.DeploymentRolloutStateCompleted {
+		if of.ID == d.Replaces {
 			s.blueOf = of
 		}
 	}
@@ -67,6 +64,31 @@ func (p *picture) sides(d *state.Deployment) *sides {
 		}
 	}
 	return s
+}
+
+// replaced is the deployment that does the service's work when another begins; nil
+// for none.
+func (p *picture) replaced(d *state.Deployment) *state.Deployment {
+	var best *state.Deployment
+	for _, of := range p.deployments {
+		if of == d || !slices.ContainsFunc(p.tasks[of.ID], func(t *state.Task) bool { return t.Last <= state.Running }) {
+			continue
+		}
+		if best == nil || p.serves(of) >= p.serves(best) {
+			best = of
+		}
+	}
+	return best
+}
+
+// serves ranks deployments by who does a service's work now: one that was
+// completed, else the one that has the most tasks up.
+func (p *picture) serves(d *state.Deployment) int {
+	n := count(p.tasks[d.ID], func(t *state.Task) bool { return up(t) && t.Desired == state.Running })
+	if d.Rollout == types.DeploymentRolloutStateCompleted {
+		n += 1 << 30
+	}
+	return n
 }
 
 // keepBoth keeps both sides of a deployment as its stage wants them: green from
@@ -93,10 +115,12 @@ func (p *picture) keepBoth(d *state.Deployment) kept {
 		for _, begun := range p.starts {
 			starting += begun.count
 		}
-		blue := keep(&s.blue, s.blueOf, target(d.Stage != types.ServiceDeploymentLifecycleStageCleanUp), s.green.all()+starting+s.rest.all())
+		cleans := d.Stage == types.ServiceDeploymentLifecycleStageCleanUp && k.healthy >= desired
+		blue := keep(&s.blue, s.blueOf, target(!cleans), s.green.all()+starting+s.rest.all())
 		k.steady = k.steady && blue.steady
 	}
-	p.stopAll(append(s.rest.wanted, append(s.rest.old, s.rest.sick...)...), "", scaling(d))
+	s.rest.old = slices.Concat(s.rest.wanted, s.rest.old, s.rest.sick)
+	p.stopOld(&s.rest, "", k.healthy+count(s.blue.wanted, up), order{limits: limits{least: desired}, reason: scaling(d)})
 	over := d.Stage == types.ServiceDeploymentLifecycleStageCleanUp && s.blue.all()+s.rest.all() == 0
 	k.steady = k.steady && over
 	return k
@@ -105,10 +129,13 @@ func (p *picture) keepBoth(d *state.Deployment) kept {
 // stage moves a deployment on through its stages as far as it can go now. It
 // reports whether it was taken back instead.
 func (p *picture) stage(d *state.Deployment) bool {
-	s := p.sides(d)
 	if d.Stage == "" {
 		d.Stage, d.StageAt = stages[0], p.now
+		if blue := p.replaced(d); blue != nil {
+			d.Replaces = blue.ID
+		}
 	}
+	s := p.sides(d)
 	for {
 		done, back := p.hooks(d, types.DeploymentLifecycleHookStage(d.Stage))
 		if back {

@@ -339,6 +339,7 @@ func (w *world) run(name string, patience time.Duration) {
 		w.step(name)
 		busy := w.tick()
 		if busy || w.View().Revision() != before {
+			w.now = w.now.Add(100 * time.Millisecond)
 			continue
 		}
 		if w.wait == 0 || w.wait > patience {
