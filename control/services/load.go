@@ -34,13 +34,14 @@ func (l *Loop) look(v store.View, k state.Key) *loaded {
 	}}
 	of := service.Cluster + "/" + service.Name + "/"
 	for d := range store.Deployments.List(v, service.Scope, of) {
-		if d.Role == state.RoleInactive && !d.FinishedAt.IsZero() && d.CreatedAt.Before(service.CreatedAt) {
+		// Also tasks of those that are INACTIVE: a lost node may bring some back.
+		tasks := slices.Collect(store.Tasks.By(v, store.TasksByStarter, d.ID))
+		if len(tasks) == 0 && d.Role == state.RoleInactive && !d.FinishedAt.IsZero() && d.CreatedAt.Before(service.CreatedAt) {
 			continue // of a service of the same name that was before
 		}
 		c := *d
 		p.deployments, p.wereOf = append(p.deployments, &c), append(p.wereOf, d)
-		// Also of those that are INACTIVE: a lost node may bring tasks of them back.
-		p.tasks[d.ID] = slices.Collect(store.Tasks.By(v, store.TasksByStarter, d.ID))
+		p.tasks[d.ID] = tasks
 	}
 	slices.SortStableFunc(p.deployments, func(a, b *state.Deployment) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	slices.SortStableFunc(p.wereOf, func(a, b *state.Deployment) int { return a.CreatedAt.Compare(b.CreatedAt) })

@@ -225,7 +225,7 @@ func TestThrottle(t *testing.T) {
 		w.run("web", w.wait-1)
 		w.now = w.now.Add(w.wait)
 	}
-	if w.service("web").Starts.Failed > 70 || w.wait != mostBackoff {
+	if w.service("web").Starts.Failed > 70 || w.wait < mostBackoff-time.Minute {
 		t.Errorf("after a day %d tries, and a wait of %v", w.service("web").Starts.Failed, w.wait)
 	}
 	w.deploy("web", good)

@@ -116,7 +116,11 @@ func (p *picture) keepBoth(d *state.Deployment) kept {
 			starting += begun.count
 		}
 		cleans := d.Stage == types.ServiceDeploymentLifecycleStageCleanUp && k.healthy >= desired
-		blue := keep(&s.blue, s.blueOf, target(!cleans), s.green.all()+starting+s.rest.all())
+		keeps := target(!cleans)
+		if s.blueOf.Rollout != types.DeploymentRolloutStateCompleted {
+			keeps = min(keeps, len(s.blue.wanted)) // it never was all well: nothing of it is started again
+		}
+		blue := keep(&s.blue, s.blueOf, keeps, s.green.all()+starting+s.rest.all())
 		k.steady = k.steady && blue.steady
 	}
 	s.rest.old = slices.Concat(s.rest.wanted, s.rest.old, s.rest.sick)
@@ -162,8 +166,6 @@ func (p *picture) stage(d *state.Deployment) bool {
 // passed reports whether all of a stage is done.
 func (p *picture) passed(d *state.Deployment, s *sides) bool {
 	switch d.Stage {
-	case types.ServiceDeploymentLifecycleStageReconcileService:
-		return s.rest.all() == 0
 	case types.ServiceDeploymentLifecycleStageScaleUp:
 		return count(s.green.wanted, p.healthy) >= int(p.service.Desired)
 	case types.ServiceDeploymentLifecycleStageBakeTime:
