@@ -193,7 +193,7 @@ func (w waiting) end(g *Globals, a *api, s *types.Service) error {
 // has now fails, or is taken back.
 func (a *api) watch(ctx context.Context, s types.Service, say io.Writer) (types.Service, error) {
 	began, said, seen := time.Now(), "", map[string]bool{}
-	wanted := primary(&s)
+	wanted, deployment := primary(&s), s.CurrentServiceDeployment
 	if wanted == nil {
 		return s, fmt.Errorf("service %s has no deployments to wait for: its deployment controller is %s", *s.ServiceName, s.DeploymentController.Type)
 	}
@@ -211,8 +211,11 @@ func (a *api) watch(ctx context.Context, s types.Service, say io.Writer) (types.
 				seen[*e.Id] = true
 			}
 		}
-		if done, err := settled(s, *wanted.Id); done {
-			return s, err
+		switch is(s, *wanted.Id) {
+		case isThere:
+			return s, nil
+		case isOver:
+			return s, a.whyOver(ctx, s, deployment)
 		}
 		select {
 		case <-tick.C:
@@ -246,20 +249,41 @@ func progress(s types.Service, wanted string) string {
 	return strings.Join(parts, "; ")
 }
 
-// settled reports whether a service has come to the deployment that is wanted, or
-// won't.
-func settled(s types.Service, wanted string) (bool, error) {
+// How a service is, compared with the deployment that is wanted.
+const (
+	isUnderWay = iota
+	isThere
+	isOver // it won't come there any more
+)
+
+func is(s types.Service, wanted string) int {
 	d := primary(&s)
-	for _, other := range s.Deployments {
-		if *other.Id == wanted && other.RolloutState == types.DeploymentRolloutStateFailed && (d == nil || *d.Id == wanted || d.RolloutState != types.DeploymentRolloutStateInProgress) {
-			return true, fmt.Errorf("the deployment of service %s failed: %s", *s.ServiceName, aws.ToString(other.RolloutStateReason))
-		}
-	}
 	switch {
 	case d == nil:
-		return true, fmt.Errorf("service %s is %s", *s.ServiceName, aws.ToString(s.Status))
-	case *d.Id != wanted && d.RolloutState != types.DeploymentRolloutStateInProgress:
-		return true, fmt.Errorf("service %s runs another deployment now: %s", *s.ServiceName, aws.ToString(d.RolloutStateReason))
+		return isOver
+	case d.RolloutState == types.DeploymentRolloutStateInProgress: // if another is, it takes the wanted one back
+		return isUnderWay
+	case *d.Id != wanted || d.RolloutState == types.DeploymentRolloutStateFailed:
+		return isOver
+	case len(s.Deployments) == 1 && s.RunningCount == s.DesiredCount && s.PendingCount == 0:
+		return isThere
 	}
-	return *d.Id == wanted && d.RolloutState == types.DeploymentRolloutStateCompleted && len(s.Deployments) == 1 && s.RunningCount == s.DesiredCount && s.PendingCount == 0, nil
+	return isUnderWay
+}
+
+// whyOver is the error of a deployment that came to nothing.
+func (a *api) whyOver(ctx context.Context, s types.Service, deployment *string) error {
+	out, err := a.ecs.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{aws.ToString(deployment)}})
+	if err != nil {
+		return plain(err)
+	}
+	if len(out.ServiceDeployments) == 0 {
+		return fmt.Errorf("service %s is %s", *s.ServiceName, aws.ToString(s.Status))
+	}
+	d := out.ServiceDeployments[0]
+	now := ""
+	if d.Rollback != nil {
+		now = fmt.Sprintf(" The service runs %s again.", last(aws.ToString(s.TaskDefinition)))
+	}
+	return fmt.Errorf("the deployment of service %s is %s: %s%s 'berth why %s' says more", *s.ServiceName, d.Status, aws.ToString(d.StatusReason), now, *s.ServiceArn)
 }
