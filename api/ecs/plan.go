@@ -26,6 +26,7 @@ type wanted struct {
 	constraints []types.PlacementConstraint
 	placement   []types.PlacementStrategy
 	network     *types.NetworkConfiguration
+	volumes     []types.TaskVolumeConfiguration
 }
 
 // plan is what is wanted, checked and resolved. Who starts tasks of it adds their
@@ -60,6 +61,12 @@ func (s *Service) plan(v store.View, caller wire.Caller, cluster *state.Cluster,
 		return nil, invalid("The platform version must be null when specifying an %s launch type.", p.Launch)
 	}
 	if err := p.override(w.overrides); err != nil {
+		return nil, err
+	}
+	if err := p.overrideStorage(); err != nil {
+		return nil, err
+	}
+	if err := p.volumeConfigurations(w.volumes); err != nil {
 		return nil, err
 	}
 	if p.OnInstances() {

@@ -103,6 +103,7 @@ func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput
 	if r.plan, err = s.plan(tx, caller, cluster, wanted{
 		definition: *in.TaskDefinition, launchType: in.LaunchType, strategy: in.CapacityProviderStrategy, platform: in.PlatformVersion,
 		overrides: in.Overrides, constraints: in.PlacementConstraints, placement: in.PlacementStrategy, network: in.NetworkConfiguration,
+		volumes: in.VolumeConfigurations,
 	}); err != nil {
 		return nil, err
 	}
@@ -111,12 +112,6 @@ func (s *Service) planRun(tx *store.Tx, caller wire.Caller, in *ecs.RunTaskInput
 		r.providers = place.Providers(r.strategy, nil, r.count)
 	} else if r.OnInstances() && !hasInstances(tx, cluster) {
 		return nil, invalid("No Container Instances were found in your cluster.")
-	}
-	if err := r.overrideStorage(); err != nil {
-		return nil, err
-	}
-	if err := r.volumeConfigurations(in.VolumeConfigurations); err != nil {
-		return nil, err
 	}
 	r.Group = aws.ToString(in.Group)
 	switch {

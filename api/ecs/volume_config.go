@@ -41,9 +41,9 @@ const maxThroughput = 1000
 
 // volumeConfigurations checks the volumes that RunTask and StartTask configure
 // against those that the definition leaves to them.
-func (r *run) volumeConfigurations(in []types.TaskVolumeConfiguration) error {
+func (p *plan) volumeConfigurations(in []types.TaskVolumeConfiguration) error {
 	var open []string
-	for _, v := range r.Definition.Spec.V.Volumes {
+	for _, v := range p.Definition.Spec.V.Volumes {
 		if aws.ToBool(v.ConfiguredAtLaunch) {
 			open = append(open, aws.ToString(v.Name))
 		}
@@ -55,12 +55,12 @@ func (r *run) volumeConfigurations(in []types.TaskVolumeConfiguration) error {
 			return invalid("volumeConfigurations[%d].name '%s' is not the name of a volume that is configuredAtLaunch in the task definition, or it is there more than once.", i, name)
 		}
 		open = slices.Delete(open, at, at+1)
-		v, err := r.ebsVolume(i, c.ManagedEBSVolume)
+		v, err := p.ebsVolume(i, c.ManagedEBSVolume)
 		if err != nil {
 			return err
 		}
 		v.Name = name
-		r.Volumes = append(r.Volumes, v)
+		p.Volumes = append(p.Volumes, v)
 	}
 	if len(open) > 0 {
 		return invalid("The task definition has the volume '%s' that is configuredAtLaunch: volumeConfigurations must have a configuration for it.", open[0])
@@ -69,7 +69,7 @@ func (r *run) volumeConfigurations(in []types.TaskVolumeConfiguration) error {
 }
 
 // ebsVolume checks the configuration of an EBS volume.
-func (r *run) ebsVolume(i int, c *types.TaskManagedEBSVolumeConfiguration) (state.Volume, error) {
+func (p *plan) ebsVolume(i int, c *types.TaskManagedEBSVolumeConfiguration) (state.Volume, error) {
 	wrong := func(field, format string, args ...any) (state.Volume, error) {
 		return state.Volume{}, invalid("volumeConfigurations[%d].managedEBSVolume"+field+" "+format, append([]any{i}, args...)...)
 	}
@@ -86,7 +86,7 @@ func (r *run) ebsVolume(i int, c *types.TaskManagedEBSVolumeConfiguration) (stat
 		return wrong(".roleArn", "must be specified: it is the ECS infrastructure role that manages the volume.")
 	case !known:
 		return wrong(".volumeType", "must be one of gp2, gp3, io1, io2, sc1, st1, standard, not '%s'.", name)
-	case name == "standard" && !r.OnInstances():
+	case name == "standard" && !p.OnInstances():
 		return wrong(".volumeType", "standard is not supported on Fargate.")
 	case c.SizeInGiB == nil:
 		return wrong("", "must have a sizeInGiB or a snapshotId.")
@@ -118,12 +118,12 @@ func (r *run) ebsVolume(i int, c *types.TaskManagedEBSVolumeConfiguration) (stat
 }
 
 // overrideStorage checks the size that a call gives to a task's ephemeral storage.
-func (r *run) overrideStorage() error {
-	s := r.Overrides.EphemeralStorage
+func (p *plan) overrideStorage() error {
+	s := p.Overrides.EphemeralStorage
 	switch {
 	case s == nil:
-	case r.OnInstances():
-		return invalid("Overriding ephemeralStorage is not supported for the %s launch type.", r.Launch)
+	case p.OnInstances():
+		return invalid("Overriding ephemeralStorage is not supported for the %s launch type.", p.Launch)
 	case s.SizeInGiB < minEphemeral || s.SizeInGiB > maxEphemeral:
 		return invalid("Invalid 'ephemeralStorage' setting for task: sizeInGiB must be between %d and %d.", minEphemeral, maxEphemeral)
 	}

@@ -108,7 +108,7 @@ func TestVolumeConfigurations(t *testing.T) {
 			c.FilesystemType, c.TerminationPolicy = types.TaskFilesystemTypeExt4, &types.TaskManagedEBSVolumeTerminationPolicy{DeleteOnTermination: aws.Bool(false)}
 		}), ""},
 	} {
-		r := &run{Order: launch.Order{Launch: types.LaunchTypeFargate, Definition: def}}
+		r := &run{plan: &plan{Order: launch.Order{Launch: types.LaunchTypeFargate, Definition: def}}}
 		err := r.volumeConfigurations(tc.in)
 		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
@@ -122,7 +122,7 @@ func TestVolumeConfigurations(t *testing.T) {
 		size   int32
 		want   string
 	}{{types.LaunchTypeFargate, 21, ""}, {types.LaunchTypeFargate, 20, "between 21 and 200"}, {types.LaunchTypeFargate, 201, "between 21 and 200"}, {types.LaunchTypeEc2, 30, "not supported for the EC2 launch type"}} {
-		r := &run{Order: launch.Order{Launch: tc.launch, Definition: def, Overrides: types.TaskOverride{EphemeralStorage: &types.EphemeralStorage{SizeInGiB: tc.size}}}}
+		r := &run{plan: &plan{Order: launch.Order{Launch: tc.launch, Definition: def, Overrides: types.TaskOverride{EphemeralStorage: &types.EphemeralStorage{SizeInGiB: tc.size}}}}}
 		if err := r.overrideStorage(); (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%d GiB on %s: %v", tc.size, tc.launch, err)
 		}
