@@ -100,6 +100,13 @@ func (s *Service) PutClusterCapacityProviders(ctx context.Context, in *ecs.PutCl
 				return &types.ResourceInUseException{Message: aws.String("The specified capacity provider is in use and cannot be removed.")}
 			}
 		}
+		for svc := range store.Services.List(tx, c.Scope, c.Name+"/") {
+			for _, item := range svc.Spec.V.CapacityProviderStrategy {
+				if svc.Status != serviceInactive && !slices.Contains(in.CapacityProviders, aws.ToString(item.CapacityProvider)) {
+					return &types.ResourceInUseException{Message: aws.String("The specified capacity provider is in use and cannot be removed.")}
+				}
+			}
+		}
 		c.Spec.V.CapacityProviders = in.CapacityProviders
 		c.Spec.V.DefaultCapacityProviderStrategy = in.DefaultCapacityProviderStrategy
 		return nil

@@ -64,7 +64,7 @@ func (s *Service) CreateService(ctx context.Context, in *ecs.CreateServiceInput)
 			case old.Status == serviceActive:
 				return notIdempotent()
 			}
-			forgetService(tx, old)
+			store.DeleteParts(tx, old)
 		}
 		if p != nil {
 			s.deploy(tx, &svc, s.revise(tx, &svc, p))
@@ -99,24 +99,6 @@ func sameService(old, wanted *state.Service) bool {
 	b, errB := wanted.Spec.MarshalJSON()
 	return errA == nil && errB == nil && string(a) == string(b) && slices.Equal(old.Tags, wanted.Tags) &&
 		(old.Desired == wanted.Desired || daemonic(old))
-}
-
-// forgetService removes what is left of an INACTIVE service whose name is used
-// again.
-func forgetService(tx *store.Tx, svc *state.Service) {
-	prefix := servicePrefix(svc)
-	for e := range store.ServiceEvents.List(tx, svc.Scope, prefix) {
-		store.ServiceEvents.Delete(tx, e.Key())
-	}
-	for r := range store.Revisions.List(tx, svc.Scope, prefix) {
-		store.Revisions.Delete(tx, r.Key())
-	}
-	for d := range store.Deployments.List(tx, svc.Scope, prefix) {
-		store.Deployments.Delete(tx, d.Key())
-	}
-	for t := range store.TaskSets.List(tx, svc.Scope, prefix) {
-		store.TaskSets.Delete(tx, t.Key())
-	}
 }
 
 // newService checks what of a new service is independent of where its tasks run.

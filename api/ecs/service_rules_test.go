@@ -114,6 +114,10 @@ func TestServiceDefaults(t *testing.T) {
 	if spot.LaunchType != "" || *spot.CapacityProviderStrategy[0].CapacityProvider != "FARGATE_SPOT" || *spot.PlatformVersion != "LATEST" || spot.Deployments[0].LaunchType != "" {
 		t.Errorf("%+v", spot)
 	}
+	_, err := f.PutClusterCapacityProviders(t.Context(), &ecs.PutClusterCapacityProvidersInput{
+		Cluster: aws.String("default"), CapacityProviders: []string{"FARGATE"}, DefaultCapacityProviderStrategy: []types.CapacityProviderStrategyItem{},
+	})
+	refused(t, err, "ResourceInUseException", "in use and cannot be removed")
 	back := must(f.UpdateService(t.Context(), &ecs.UpdateServiceInput{Service: aws.String("spot"), CapacityProviderStrategy: []types.CapacityProviderStrategyItem{}}))(t).Service
 	if back.LaunchType != "FARGATE" || len(back.CapacityProviderStrategy) != 0 || *back.Deployments[0].Id == *spot.Deployments[0].Id {
 		t.Errorf("%+v", back)
@@ -130,7 +134,7 @@ func TestServiceDefaults(t *testing.T) {
 	if l := must(f.ListServices(t.Context(), &ecs.ListServicesInput{LaunchType: "EC2"}))(t); len(l.ServiceArns) != 0 {
 		t.Errorf("%+v", l)
 	}
-	_, err := f.ListServicesByNamespace(t.Context(), &ecs.ListServicesByNamespaceInput{Namespace: aws.String("n")})
+	_, err = f.ListServicesByNamespace(t.Context(), &ecs.ListServicesByNamespaceInput{Namespace: aws.String("n")})
 	refused(t, err, "NamespaceNotFoundException", "")
 	_, err = f.UpdateService(t.Context(), &ecs.UpdateServiceInput{Service: aws.String("none")})
 	refused(t, err, "ServiceNotFoundException", "Service not found.")

@@ -1,6 +1,6 @@
 // Package reaper forgets what has had its time: tasks that stopped a while ago,
-// clusters that were deleted a while ago, idempotency tokens, changes, and task
-// definitions that were deleted and that no task needs.
+// clusters and services that were deleted a while ago, idempotency tokens, changes,
+// and task definitions that were deleted and that no task and no service needs.
 //
 // It is a control.Loop. A key is one record; its step deletes the record if it
 // is due, and else says when to come again.
@@ -9,9 +9,11 @@ package reaper
 import (
 	"context"
 	"iter"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/berth/berth/control"
@@ -24,7 +26,7 @@ import (
 type Reaper struct {
 	store *store.Store
 	now   func() time.Time
-	// retention is how long a stopped task and a deleted cluster stay visible.
+	// retention is how long a stopped task and a deleted cluster or service stay visible.
 	retention time.Duration
 }
 
@@ -51,6 +53,7 @@ func On() control.On {
 			wake(name(store.TaskDefinitions.Name(), t.Scope.Key(state.RevisionID(t.Family, t.Revision))))
 			wake(name(store.Clusters.Name(), t.Scope.Key(t.Cluster)))
 		},
+		store.Services.Name():        wakeService,
 		store.Clusters.Name():        wakeRecord,
 		store.Grants.Name():          wakeRecord,
 		store.TaskDefinitions.Name(): wakeRecord,
@@ -61,6 +64,31 @@ func wakeRecord(e store.Event, wake func(string)) {
 	if e.New != nil {
 		wake(name(e.Table, e.Key))
 	}
+}
+
+// wakeService wakes a service that was deleted, and the definition that a service
+// has no more.
+func wakeService(e store.Event, wake func(string)) {
+	now, _ := e.New.(*state.Service)
+	if now != nil && now.Status == inactive {
+		wake(name(e.Table, e.Key))
+	}
+	if old, ok := e.Old.(*state.Service); ok && !uses(now, aws.ToString(old.Spec.V.TaskDefinition)) {
+		if _, ref, ok := strings.Cut(aws.ToString(old.Spec.V.TaskDefinition), "/"); ok {
+			family, number, _ := strings.Cut(ref, ":")
+			if n, err := strconv.ParseInt(number, 10, 32); err == nil {
+				wake(name(store.TaskDefinitions.Name(), e.Key.Scope.Key(state.RevisionID(family, int32(n)))))
+			}
+		}
+	}
+}
+
+// inactive is the status of a service that was deleted and has no tasks left.
+const inactive = "INACTIVE"
+
+// uses reports whether a service starts tasks of a definition; nil starts none.
+func uses(s *state.Service, definition string) bool {
+	return s != nil && s.Status != inactive && aws.ToString(s.Spec.V.TaskDefinition) == definition
 }
 
 func taskName(t *state.Task) string { return name(store.Tasks.Name(), t.Key()) }
@@ -82,6 +110,11 @@ func (r *Reaper) Keys(v *store.Snapshot) iter.Seq[string] {
 		}
 		for c := range store.Clusters.All(v) {
 			if !c.DeletedAt.IsZero() && !yield(name(store.Clusters.Name(), c.Key())) {
+				return
+			}
+		}
+		for s := range store.Services.All(v) {
+			if s.Status == inactive && !yield(name(store.Services.Name(), s.Key())) {
 				return
 			}
 		}
@@ -144,6 +177,16 @@ func (r *Reaper) due(v store.View, table string, k state.Key) (wait time.Duratio
 		}
 		end = c.DeletedAt.Add(r.retention)
 		remove = func(tx *store.Tx) { store.Clusters.Delete(tx, k) }
+	case store.Services.Name():
+		s, ok := store.Services.Get(v, k)
+		if !ok || s.Status != inactive {
+			return 0, nil
+		}
+		end = s.DeletedAt.Add(r.retention)
+		remove = func(tx *store.Tx) {
+			store.DeleteParts(tx, s)
+			store.Services.Delete(tx, k)
+		}
 	case store.Grants.Name():
 		g, ok := store.Grants.Get(v, k)
 		if !ok {
@@ -161,6 +204,11 @@ func (r *Reaper) due(v store.View, table string, k state.Key) (wait time.Duratio
 		for t := range store.Tasks.List(v, k.Scope, "") {
 			if t.Family == d.Family && t.Revision == d.Revision && t.Last != state.Stopped {
 				return 0, nil // until it has stopped
+			}
+		}
+		for s := range store.Services.List(v, k.Scope, "") {
+			if uses(s, aws.ToString(d.Spec.V.TaskDefinitionArn)) {
+				return 0, nil // until it has another
 			}
 		}
 		remove = func(tx *store.Tx) { store.TaskDefinitions.Delete(tx, k) }

@@ -2,6 +2,7 @@ package reaper
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/berth/berth/control"
@@ -60,7 +62,41 @@ func task(id string, last state.TaskState) *state.Task {
 func definition(revision int32, status types.TaskDefinitionStatus) *state.TaskDefinition {
 	d := &state.TaskDefinition{Scope: scope, Family: "f", Revision: revision}
 	d.Spec.V.Status = status
+	d.Spec.V.TaskDefinitionArn = aws.String(fmt.Sprintf("arn:aws:ecs:us-east-1:123456789012:task-definition/f:%d", revision))
 	return d
+}
+
+func service(status string, revision int32) *state.Service {
+	s := &state.Service{Scope: scope, Cluster: "c", Name: "web", Status: status}
+	s.Spec.V.TaskDefinition = definition(revision, "").Spec.V.TaskDefinitionArn
+	if status == inactive {
+		s.DeletedAt = time.Now()
+	}
+	return s
+}
+
+// A service that was deleted goes with all its parts; a definition that one uses
+// stays until it uses another, or is no more.
+func TestServices(t *testing.T) {
+	reaped(t, func(tx *store.Tx) {
+		store.Services.Put(tx, service("ACTIVE", 1))
+		store.Deployments.Put(tx, &state.Deployment{Scope: scope, Cluster: "c", Service: "web", Number: "1"})
+		store.Deployments.Put(tx, &state.Deployment{Scope: scope, Cluster: "c", Service: "web2", Number: "1"})
+		store.TaskDefinitions.Put(tx, definition(1, types.TaskDefinitionStatusDeleteInProgress))
+		store.TaskDefinitions.Put(tx, definition(2, types.TaskDefinitionStatusInactive))
+	}, func(t *testing.T, s *store.Store) {
+		expect(t, s, 2*time.Hour, "definition:DELETE_IN_PROGRESS definition:INACTIVE deployment:web deployment:web2 service:web")
+		write(t, s, func(tx *store.Tx) { store.Services.Put(tx, service("ACTIVE", 2)) })
+		expect(t, s, 0, "definition:INACTIVE deployment:web deployment:web2 service:web")
+		write(t, s, func(tx *store.Tx) {
+			store.TaskDefinitions.Put(tx, definition(2, types.TaskDefinitionStatusDeleteInProgress))
+			store.Services.Put(tx, service("DRAINING", 2))
+		})
+		expect(t, s, 0, "definition:DELETE_IN_PROGRESS deployment:web deployment:web2 service:web")
+		write(t, s, func(tx *store.Tx) { store.Services.Put(tx, service(inactive, 2)) })
+		expect(t, s, time.Hour-1, "deployment:web deployment:web2 service:web")
+		expect(t, s, 1, "deployment:web2")
+	})
 }
 
 // left is all that the reaper looks after, at a time that has come.
@@ -80,6 +116,12 @@ func left(s *store.Store, after time.Duration) string {
 	}
 	for d := range store.TaskDefinitions.All(v) {
 		all = append(all, "definition:"+string(d.Spec.V.Status))
+	}
+	for d := range store.Deployments.All(v) {
+		all = append(all, "deployment:"+d.Service)
+	}
+	for s := range store.Services.All(v) {
+		all = append(all, "service:"+s.Name)
 	}
 	slices.Sort(all)
 	return strings.Join(all, " ")

@@ -219,7 +219,7 @@ func (p *picture) asked(d *state.Deployment) bool {
 // broken is the circuit breaker. It reports whether it ended the deployment.
 func (p *picture) broken(d *state.Deployment) bool {
 	b := p.config(d).DeploymentCircuitBreaker
-	if b == nil || !b.Enable || d.Rollout != types.DeploymentRolloutStateInProgress || int(d.Failed) < threshold(b, int(p.service.Desired)) {
+	if b == nil || !b.Enable || d.Rollout != types.DeploymentRolloutStateInProgress || d.Failed < state.BreakerThreshold(b, p.service.Desired) {
 		return false
 	}
 	const why = "tasks failed to start"

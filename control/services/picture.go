@@ -187,24 +187,6 @@ func (p *picture) begun() bool {
 	return len(p.starts)+len(p.stops)+len(p.moves) > 0 || p.rollback != nil
 }
 
-// threshold is how many tasks may fail in a row before a deployment has (Amazon
-// ECS Developer Guide, "How the Amazon ECS deployment circuit breaker detects
-// failures"; SDK, types.ThresholdConfiguration).
-func threshold(b *types.DeploymentCircuitBreaker, desired int) int {
-	kind, value := types.ThresholdTypeBoundedPercent, int32(50)
-	if t := b.ThresholdConfiguration; t != nil {
-		kind, value = t.Type, t.Value
-	}
-	switch n := part(desired, float64(value)); kind {
-	case types.ThresholdTypeCount:
-		return max(int(value), 1)
-	case types.ThresholdTypeUnboundedPercent:
-		return max(n, 1)
-	default:
-		return min(max(n, 3), 200)
-	}
-}
-
 // resets reports whether a healthy task ends a row of failures.
 func resets(c *types.DeploymentConfiguration) bool {
 	b := c.DeploymentCircuitBreaker
