@@ -175,7 +175,12 @@ func TestBothLaunchTypes(t *testing.T) {
 		for _, name := range []string{"namespaces", "interfaces", "hosts", "hostname", "metadata"} {
 			delete(seen, name)
 		}
-		delete(seen["mounts"].(map[string]any)["/"].(map[string]any), "options")
+		// Only Fargate tasks have a disk of a size of their own.
+		for _, at := range []string{"/", "/data"} {
+			m := seen["mounts"].(map[string]any)[at].(map[string]any)
+			delete(m, "options")
+			delete(m, "mib")
+		}
 		if first == nil {
 			first = seen
 		} else if d := lacking("on "+string(launch), whole(first), any(seen), nil); d != "" {
